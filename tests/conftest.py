@@ -1,0 +1,63 @@
+"""Fixtures every test may use. The servers behind them are started by ``tests/servers.py``."""
+
+import os
+import shutil
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+
+from config.servers import ServerError, Servers, binaries
+from tests.servers import servers as run_servers
+
+#: Settings alias → the variable that names its database.
+DATABASE_VARIABLES = {"default": "DATABASE_URL", "bank_a": "BANK_A_URL", "bank_b": "BANK_B_URL"}
+
+
+@pytest.fixture(scope="session")
+def servers() -> Servers:
+    """The private servers of this run: their processes, restarts, URLs."""
+    return run_servers
+
+
+def missing(what: str) -> NoReturn:
+    """A service this machine does not have: an error in CI, a named skip elsewhere."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is needed in CI", pytrace=False)
+    pytest.skip(f"{what} is not installed")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_installed() -> None:
+    try:
+        binaries.rabbitmq()
+    except ServerError:
+        missing("rabbitmq-server")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program: the system's, not a download of Playwright's."""
+    return shutil.which("chromium") or missing("chromium")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(servers: Servers) -> str:
+    """A real RabbitMQ, started for the first test that asks."""
+    if "RABBITMQ_URL" not in os.environ:
+        try:
+            binaries.rabbitmq()
+        except ServerError:
+            missing("rabbitmq-server")
+    return servers.start("rabbitmq")["RABBITMQ_URL"]
+
+
+@pytest.fixture
+def process_environment(transactional_db: None) -> dict[str, str]:
+    """The environment of a process that is to work on this test's databases."""
+    environment = dict(os.environ)
+    for alias, variable in DATABASE_VARIABLES.items():
+        url = urlsplit(os.environ.get(variable, os.environ["DATABASE_URL"]))
+        environment[variable] = url._replace(path=f"/{settings.DATABASES[alias]['NAME']}").geturl()
+    return environment

@@ -1,0 +1,52 @@
+"""Pytest plugin: real servers for the run, started before Django reads its settings.
+
+``pytest tests/unit tests/architecture`` needs none and starts none. RabbitMQ takes seconds to start
+and waits for the first test that asks for ``rabbitmq_url``.
+"""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from config.servers import Servers
+
+_PURE = ("tests/unit", "tests/architecture")
+
+servers = Servers("postgresql", "redis")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config,
+) -> Generator[None, None, None]:
+    """Before pytest-django's own hook, which loads the settings."""
+    os.environ.update(
+        DEBUG="0", DEMO="1", HTTPS="0", SECRET_KEY="only-for-tests", STATIC_MANIFEST="0"
+    )
+    os.environ.pop("CONCORD_FAILPOINTS_DIR", None)
+    if _need_servers(early_config):
+        # Given by the environment or private: from here on every process is told.
+        os.environ.update(servers.start("postgresql", "redis"))
+    try:
+        return (yield)
+    except BaseException:
+        servers.close()
+        raise
+
+
+def pytest_unconfigure() -> None:
+    servers.close()
+
+
+def _need_servers(config: pytest.Config) -> bool:
+    options = config.known_args_namespace
+    if options.help or options.version or options.collectonly:
+        return False
+    root = config.rootpath
+    chosen = [
+        Path(os.path.relpath(name.partition("::")[0], root)).as_posix()
+        for name in options.file_or_dir
+    ]
+    return not chosen or not all(path.startswith(_PURE) for path in chosen)

@@ -1,0 +1,230 @@
+"""Sockets to one Redis: opened by redis-py, used raw, never shared by two processes.
+
+A connection inherited over a fork hands one process the replies of another, so the pool belongs
+to a pid and is emptied in every forked child before any other code of it runs.
+"""
+
+import os
+import select
+import time
+import weakref
+from collections import deque
+from typing import Any
+from urllib.parse import urlsplit
+
+import hiredis
+from redis.connection import AbstractConnection, Connection, SSLConnection, parse_url
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from coordination.connections.redis_errors import RedisReplyError
+
+IDLE_MAX = 32
+_READ_BYTES = 65_536
+_PENDING = object()
+# Options of redis-py's pools and clients that a shared URL may carry; they do not concern a socket.
+_FOREIGN_OPTIONS = ("max_connections", "timeout", "retry_on_error", "health_check_interval")
+
+
+class WireLost(Exception):
+    """The socket cannot be used: refused, cut, or silent until the deadline."""
+
+
+class Wire:
+    """One connection with at most one exchange under way."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        sock = connection._get_socket()  # redis-py has no public name for the connected socket
+        if sock is None:
+            raise WireLost("not connected")
+        self._connection = connection
+        self._socket = sock
+        self._reader = hiredis.Reader(
+            protocolError=WireLost, replyError=RedisReplyError, notEnoughData=_PENDING
+        )
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+
+    def usable(self) -> bool:
+        """Tell whether the idle connection is open and clean: a silent one has no event."""
+        return not self._poll.poll(0)
+
+    def send(self, data: bytes, until: float) -> None:
+        """Write packed commands; WireLost when not all of it left before ``until``."""
+        try:
+            self._socket.settimeout(_left(until))
+            self._socket.sendall(data)
+        except OSError as error:
+            raise WireLost(_reason(error, "writing")) from error
+
+    def read(self, until: float) -> Any:
+        """Return one reply, error replies as values; WireLost when it is not whole in time."""
+        reply = self._reader.gets()
+        while reply is _PENDING:
+            try:
+                self._socket.settimeout(_left(until))
+                data = self._socket.recv(_READ_BYTES)
+            except OSError as error:
+                raise WireLost(_reason(error, "reading")) from error
+            if not data:
+                raise WireLost("the server closed the connection")
+            self._reader.feed(data)
+            reply = self._reader.gets()
+        return reply
+
+    def close(self) -> None:
+        """Close the socket; harmless when closed already."""
+        self._connection.disconnect()  # type: ignore[no-untyped-call]
+
+
+class Pool:
+    """The idle wires of this process, last used first so that the rest can go cold."""
+
+    def __init__(self, location: str, *, connect_ms: int) -> None:
+        """Read the URL; nothing is opened.
+
+        Raises:
+            ValueError: redis-py does not understand the URL or an option in it.
+        """
+        self.address = address_of(location)
+        self._connect_ms = connect_ms
+        options: dict[str, Any] = parse_url(location)  # type: ignore[no-untyped-call]
+        for name in _FOREIGN_OPTIONS:
+            options.pop(name, None)
+        self._class: type[AbstractConnection] = options.pop("connection_class", Connection)
+        self._greeting = _greeting(options, encrypted=issubclass(self._class, SSLConnection))
+        self._options = options
+        try:
+            self._connection(patience_s=1)
+        except TypeError as error:
+            raise ValueError(f"The URL has an option unknown to redis-py: {error}") from None
+        self._pid = os.getpid()
+        self._idle: deque[Wire] = deque()
+        _pools.add(self)
+
+    def take(self, until: float) -> Wire:
+        """Return a usable wire, opened now if none is idle.
+
+        Raises:
+            WireLost: the server could not be reached before ``until``.
+            RedisReplyError: it refused the login or the database.
+        """
+        if self._pid != os.getpid():
+            self.forget()
+        while True:
+            try:
+                wire = self._idle.pop()
+            except IndexError:
+                return self._open(until)
+            if wire.usable():
+                return wire
+            wire.close()
+
+    def give_back(self, wire: Wire) -> None:
+        """Keep a wire whose last reply was read for the next exchange."""
+        if len(self._idle) < IDLE_MAX:
+            self._idle.append(wire)
+        else:
+            wire.close()
+
+    def drop(self) -> None:
+        """Close the idle wires."""
+        while True:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return
+
+    def forget(self) -> None:
+        """In a forked child: let go of the parent's sockets without a word to the server."""
+        self._pid = os.getpid()
+        # redis-py compares pids: here it closes the descriptor and sends no shutdown.
+        self.drop()
+
+    def _open(self, until: float) -> Wire:
+        try:
+            connection = self._connection(patience_s=min(_left(until), self._connect_ms / 1000))
+            connection.connect()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:
+            raise WireLost(_reason(error, "connecting")) from error
+        wire = Wire(connection)
+        try:
+            wire.send(b"".join(self._greeting), until)
+            for _ in self._greeting:
+                reply = wire.read(until)
+                if isinstance(reply, RedisReplyError):
+                    raise reply
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    def _connection(self, *, patience_s: float) -> AbstractConnection:
+        return self._class(
+            **{
+                **self._options,
+                "socket_timeout": patience_s,
+                "socket_connect_timeout": patience_s,
+                "retry": None,
+                "retry_on_timeout": False,
+                # We greet the server ourselves: redis-py gives each step of it the whole deadline.
+                "redis_connect_func": _say_nothing,
+            }
+        )
+
+
+def _greeting(options: dict[str, Any], *, encrypted: bool) -> list[bytes]:
+    commands: list[Any] = []
+    if options.get("password"):
+        user = (options["username"],) if options.get("username") else ()
+        commands.append(("AUTH", *user, options["password"]))
+    if options.get("db"):
+        commands.append(("SELECT", options["db"]))
+    if encrypted and not commands:
+        # The reply draws out TLS's session tickets, which would make the wire look unclean.
+        commands.append(("PING",))
+    return [hiredis.pack_command(command) for command in commands]
+
+
+def _say_nothing(_: object) -> None:
+    return None
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _reason(error: Exception, doing: str) -> str:
+    if isinstance(error, TimeoutError | RedisTimeoutError):
+        return f"no answer in time while {doing}"
+    return f"{str(error).rstrip('.')} while {doing}"
+
+
+def address_of(location: str) -> str:
+    """Return the URL without user, password and query, fit for messages."""
+    parts = urlsplit(location)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def identity_of(location: str) -> tuple[str, int]:
+    """Return what two URLs of one Redis database have in common: its server and its number."""
+    options: dict[str, Any] = parse_url(location)  # type: ignore[no-untyped-call]
+    if "path" in options:
+        return options["path"], int(options.get("db", 0))
+    host = options.get("host", "localhost")
+    host = "127.0.0.1" if host in {"localhost", "::1"} else host.lower()
+    return f"{host}:{options.get('port', 6379)}", int(options.get("db", 0))
+
+
+_pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for pool in list(_pools):
+        pool.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

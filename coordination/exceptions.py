@@ -1,0 +1,83 @@
+"""The one exception tree of Concord.
+
+Every error answers *did it happen?* with ``applied``: ``False`` says the operation was not applied,
+``None`` says its outcome is unknown (it may have been applied; ask again with the same op id or
+key). Each leaf also subclasses the builtin a Python user would catch.
+"""
+
+import re
+from typing import ClassVar
+
+
+class CoordinationError(Exception):
+    """A coordination operation failed."""
+
+    applied: bool | None = False
+    code: ClassVar[str] = "coordination_error"
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        name: str | None = None,
+        store: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Describe one failure.
+
+        Args:
+            message: what a person reads; the class's docstring when left out.
+            name: the key of the primitive or the name of the participant concerned.
+            store: alias of the store or database concerned.
+            reason: why, as the store or the participant put it.
+        """
+        super().__init__(message if message is not None else (type(self).__doc__ or "").strip())
+        self.name = name
+        self.store = store
+        self.reason = reason
+
+
+class StoreUnavailable(CoordinationError, ConnectionError):
+    """The store could not be reached or refused to serve; nothing was applied."""
+
+
+class OutcomeUnknown(CoordinationError, TimeoutError):
+    """No answer came in time; the operation may or may not have been applied."""
+
+    applied = None
+
+
+class NotSupportedByStore(CoordinationError, NotImplementedError):
+    """This store cannot do what was asked; nothing was sent to it."""
+
+
+class InvalidName(CoordinationError, ValueError):
+    """The name breaks the rules for names."""
+
+
+class InvalidArgument(CoordinationError, ValueError):
+    """An argument breaks its rule."""
+
+
+class UnknownParticipant(CoordinationError, LookupError):
+    """No participant of this name is registered here or routed to a node."""
+
+
+class TransactionAborted(CoordinationError, RuntimeError):
+    """The transaction was aborted; no branch of it keeps any effect."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        gid: str | None = None,
+        name: str | None = None,
+        store: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message, name=name, store=store, reason=reason)
+        self.gid = gid

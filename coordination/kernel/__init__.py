@@ -1,0 +1,1 @@
+"""Pure values and calculations: no Django, no client library, no clock, no randomness."""

@@ -1,0 +1,102 @@
+"""Arguments of a participant's call as canonical JSON, with their digest.
+
+Two calls with equal arguments give equal bytes, so the digest tells whether a repeated key came
+with the same work. What cannot survive the journey through JSON and PostgreSQL's ``jsonb``
+unchanged is refused here, before anything is sent.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from coordination.exceptions import InvalidArgument
+
+ARGUMENTS_BYTES_MAX = 64 * 1024
+DEPTH_MAX = 32
+INTEGER_MAX = 2**53 - 1
+"""Beyond it JSON readers that use doubles (JavaScript, Lua) lose digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanonicalArguments:
+    """The canonical bytes of a call's arguments, and their sha256 in hex."""
+
+    data: bytes
+    digest: str
+
+    @property
+    def text(self) -> str:
+        """The same JSON as text."""
+        return self.data.decode()
+
+
+def json_arguments(
+    arguments: Mapping[str, object], *, what: str, bytes_max: int = ARGUMENTS_BYTES_MAX
+) -> CanonicalArguments:
+    """Return the canonical JSON of ``arguments``.
+
+    Args:
+        arguments: name → value; values are None, bool, int, float, str, lists and str-keyed dicts.
+        what: whose arguments they are, for the error.
+        bytes_max: the largest size allowed, in bytes of JSON.
+
+    Raises:
+        InvalidArgument: a value cannot be carried (the message names its key and type), or the
+            whole is larger than ``bytes_max``.
+    """
+    for key, value in arguments.items():
+        _check(value, f"argument {key!r} of {what}", depth=1)
+    text = json.dumps(
+        dict(arguments), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    data = text.encode()
+    if len(data) > bytes_max:
+        raise InvalidArgument(
+            f"The arguments of {what} take {len(data)} bytes as JSON; the limit is {bytes_max}. "
+            "Store the large value and pass its id."
+        )
+    return CanonicalArguments(data=data, digest=hashlib.sha256(data).hexdigest())
+
+
+def _check(value: object, where: str, *, depth: int) -> None:
+    if depth > DEPTH_MAX:
+        raise InvalidArgument(f"{where} is nested deeper than {DEPTH_MAX} levels.")
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        _check_text(value, where)
+    elif isinstance(value, int):
+        if abs(value) > INTEGER_MAX:
+            raise InvalidArgument(f"{where} is beyond ±(2^53-1): {value!r:.80}. Pass a str.")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidArgument(f"{where} is {value!r}, which JSON cannot carry.")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _check(item, f"{where} at [{index}]", depth=depth + 1)
+    elif isinstance(value, dict):
+        _check_dict(value, where, depth=depth)
+    else:
+        raise InvalidArgument(
+            f"{where} is of type {type(value).__name__}, which JSON cannot carry. "
+            "Pass a str or a number."
+        )
+
+
+def _check_dict(value: dict[object, object], where: str, *, depth: int) -> None:
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise InvalidArgument(f"{where} has the key {key!r:.80}; keys must be str.")
+        _check_text(key, f"a key of {where}")
+        _check(item, f"{where} at [{key!r:.80}]", depth=depth + 1)
+
+
+def _check_text(value: str, where: str) -> None:
+    if "\x00" in value:
+        raise InvalidArgument(f"{where} holds a NUL character, which PostgreSQL cannot store.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{where} holds a lone surrogate, which is not text.") from None

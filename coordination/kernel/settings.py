@@ -1,0 +1,111 @@
+"""The COORDINATION dict as frozen values: what a valid one holds and means.
+
+``parse_settings`` is pure; ``coordination.conf`` alone reads Django's settings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+REDIS, DATABASE, ZOOKEEPER, RABBITMQ = "redis", "database", "zookeeper", "rabbitmq"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """One configured store."""
+
+    alias: str
+    backend: str
+    """``redis``, ``database``, ``zookeeper``, ``rabbitmq`` or the dotted path of a class."""
+    location: str = ""
+    """Its URL or hosts; empty for ``database``."""
+    using: str = ""
+    """Database alias of a ``database`` store."""
+    options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionSettings:
+    """How transactions are coordinated."""
+
+    using: str = "default"
+    """Database alias of the coordinator's tables: PostgreSQL."""
+    register: str = DATABASE
+    """Where outcomes are decided."""
+    mailbox: str | None = None
+    """Alias of the Redis store that carries decisions to waiters and the feed; None: they poll."""
+    remote_votes: bool = False
+    """Whether votes from processes with another database are accepted; unsigned, so off."""
+    deadline_ms: int = 10_000
+    """Time a transaction has to be decided when the caller names none."""
+    patience_ms: int = 2_000
+    """Silence after which the sweeper sends a branch's message again."""
+    poll_ms: int = 1_000
+    """How often a waiter reads the row, should the mailbox's message be lost."""
+    arguments_bytes_max: int = 64 * 1024
+    """Largest arguments of one branch, in bytes of JSON."""
+
+    @property
+    def patience_s(self) -> float:
+        """``patience_ms`` in seconds."""
+        return self.patience_ms / 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockSettings:
+    """Defaults of locks."""
+
+    ttl_ms: int = 30_000
+    wait_ms: int | None = 10_000
+    """None waits for ever."""
+    max_hold_ms: int = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """Defaults of queues."""
+
+    visibility_ms: int = 30_000
+    max_attempts: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Names of a primitive that match the pattern live on this store."""
+
+    primitive: str
+    pattern: str
+    store: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of COORDINATION, valid and with every default filled in."""
+
+    node: str
+    stores: Mapping[str, StoreSettings]
+    routes: tuple[Route, ...]
+    default: str
+    transactions: TransactionSettings
+    participants: tuple[tuple[str, str], ...]
+    """Name pattern → node that runs the participant; the first match counts."""
+    locks: LockSettings
+    queues: QueueSettings
+    op_id_ttl_ms: int
+    continuations: tuple[str, ...]
+    failpoints: bool
+
+    def node_of_participant(self, name: str) -> str | None:
+        """Return the node whose workers run the participant; None: this process's registry."""
+        for pattern, node in self.participants:
+            if fnmatchcase(name, pattern):
+                return node
+        return None
+
+    def store_of(self, primitive: str, name: str) -> str:
+        """Return the alias of the store where this name of this primitive lives."""
+        for route in self.routes:
+            if route.primitive == primitive and fnmatchcase(name, route.pattern):
+                return route.store
+        return self.default

@@ -1,0 +1,96 @@
+"""Judge ended transactions again, from the rows of every database; exit 1 when one is broken."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from coordination import conf
+from coordination.transactions import ended
+from coordination.transactions.examination import Examiner
+from coordination.transactions.judging import EndedTransaction, Finding
+
+PAGE = 200
+BROKEN, UNPROVEN = 1, 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `manage.py concord verify`."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--gid", action="append", help="a transaction; may be given several times")
+    which.add_argument("--all", action="store_true", help="every ended transaction; the default")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def handle(options: Mapping[str, Any]) -> int:
+    """Returns 0 when all were judged atomic, 1 with findings, 2 when some could not be judged.
+
+    Raises CommandError for a gid that is not an ended transaction.
+    """
+    examiner = Examiner(node=conf.current().node)
+    judged = unseen = asked = 0
+    findings: list[Finding] = []
+    dead: dict[str, str] = {}
+    for page in _pages(options["gid"]):
+        examination = examiner.examine(page)
+        asked += len(page)
+        judged += len(examination.judged)
+        unseen += examination.unseen_branches
+        findings += examination.findings
+        dead |= examination.dead
+    report = {
+        "judged": judged,
+        "not_judged": asked - judged,
+        "unseen_branches": unseen,
+        "unreachable": dead,
+        "findings": [
+            {
+                "gid": finding.gid,
+                "seq": finding.seq,
+                "kind": finding.kind.value,
+                "sentence": finding.sentence,
+                "evidence": dict(finding.evidence),
+            }
+            for finding in findings
+        ],
+    }
+    sys.stdout.write(json.dumps(report, indent=2) + "\n" if options["json"] else _text(report))
+    if findings:
+        return BROKEN
+    return UNPROVEN if judged < asked else 0
+
+
+def _pages(gids: list[str] | None) -> Iterator[list[EndedTransaction]]:
+    using = conf.current().transactions.using
+    if gids is not None:
+        known = ended.named(using, gids)
+        missing = sorted(set(gids) - {transaction.gid for transaction in known})
+        if missing:
+            raise CommandError(f"not an ended transaction here: {', '.join(missing)}")
+        yield known
+        return
+    after = ""
+    while page := ended.page(using, after=after, limit=PAGE):
+        yield page
+        after = page[-1].gid
+
+
+def _text(report: Mapping[str, Any]) -> str:
+    lines = [
+        f"{finding['kind']}  {finding['gid']}  {finding['sentence']}"
+        for finding in report["findings"]
+    ]
+    lines.append(f"{report['judged']} transactions judged, {len(report['findings'])} findings")
+    if report["unseen_branches"]:
+        lines.append(f"{report['unseen_branches']} branches are on other nodes, not seen from here")
+    if report["not_judged"]:
+        lines.append(
+            f"{report['not_judged']} not judged: their databases or the sweeper must answer"
+        )
+    lines += [f"cannot see {why}" for why in report["unreachable"].values()]
+    return "\n".join(lines) + "\n"

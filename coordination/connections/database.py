@@ -6,21 +6,23 @@ Every call has a deadline; psycopg itself has none, and a server that is stopped
 disk) would hold the caller for ever.
 """
 
+import select
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.abc import Transformer as AbstractTransformer
+from psycopg.adapt import Transformer
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
 
 from coordination.exceptions import OutcomeUnknown, StoreUnavailable
 
 CALL_DEADLINE_MS = 10_000
-POLL_INTERVAL_S = 0.1
-"""How often a waiting call looks at its deadline."""
 
 UNDEFINED_OBJECT = "42704"
 UNDEFINED_TABLE = "42P01"
@@ -54,7 +56,7 @@ class Statement:
     """One named SQL text with its parameters."""
 
     sql: str
-    params: Sequence[Any] | Mapping[str, Any] = ()
+    params: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,82 +70,182 @@ class Reply:
 def run(using: str, *statements: Statement, deadline_ms: int = CALL_DEADLINE_MS) -> list[Reply]:
     """Run `statements` on the alias's connection in one round trip; the first refusal stops them.
 
-    Outside a transaction PostgreSQL takes one pipeline as one implicit transaction.
+    Outside a transaction PostgreSQL takes them as one implicit transaction.
 
     Raises StatementRefused when the server says no, ConnectionLost (outcome unknown) when the
     connection breaks or `deadline_ms` passes, StoreUnavailable (not applied) without a connection.
     """
-    connection = connections[using]
-    raw = _open(connection, using)
-    try:
-        with _deadline(raw, deadline_ms):
-            return _execute(raw, statements)
-    except psycopg.Error as error:
-        raise translate(error, connection=connection) from error
+    return answered(start(using, *statements, deadline_ms=deadline_ms)).replies()
 
 
-def _execute(raw: psycopg.Connection[Any], statements: Sequence[Statement]) -> list[Reply]:
-    if len(statements) == 1:
-        return [_reply(_send(raw, statements[0]))]
-    with raw.pipeline():
-        cursors = [_send(raw, statement) for statement in statements]
-    return [_reply(cursor) for cursor in cursors]
+class Exchange:
+    """Statements under way on one connection, which is not to be used until they are answered."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, *, due: float) -> None:
+        self.due = due
+        self.answered = False
+        self._connection = connection
+        self._begun = 0
+        self._replies: list[Reply] = []
+        self._error: Exception | None = None
+
+    def send(self, statements: Sequence[Statement]) -> None:
+        """Hand the statements to the connection, with the BEGIN that psycopg would have sent."""
+        try:
+            self._raw = _open(self._connection)
+        except StoreUnavailable as error:
+            self.answered, self._error = True, error
+            return
+        transformer = Transformer(self._raw)
+        texts = [_compose(transformer, statement) for statement in statements]
+        idle = self._raw.pgconn.transaction_status == TransactionStatus.IDLE
+        if idle and not self._raw.autocommit:
+            texts.insert(0, _begin(self._raw))
+            self._begun = 1
+        try:
+            self._raw.pgconn.send_query(b";".join(texts))
+            self.pump()
+        except psycopg.Error as error:
+            self._fail(error)
+
+    @property
+    def socket(self) -> int:
+        return self._raw.pgconn.socket
+
+    def pump(self) -> bool:
+        """Move bytes both ways; True while there is more to be written."""
+        try:
+            unsent = self._raw.pgconn.flush() != 0
+            self._read()
+        except psycopg.Error as error:
+            self._fail(error)
+            return False
+        return unsent
+
+    def expire(self) -> None:
+        """Give up: the deadline has passed."""
+        self._fail(psycopg.OperationalError("no answer within the deadline"))
+
+    def replies(self) -> list[Reply]:
+        """The answers in order. Raises as `run` does."""
+        if self._error is not None:
+            raise self._error
+        return self._replies[self._begun :]
+
+    def _read(self) -> None:
+        pgconn = self._raw.pgconn
+        pgconn.consume_input()
+        while not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                self.answered = True
+                return
+            if result.status == ExecStatus.FATAL_ERROR and self._error is None:
+                error = psycopg.errors.error_from_result(result, encoding="utf-8")
+                self._error = translate(error, connection=self._connection)
+                self._error.__cause__ = error
+            elif self._error is None:
+                self._replies.append(_reply(self._raw, result))
+
+    def _fail(self, error: psycopg.Error) -> None:
+        self.answered = True
+        self._connection.close()
+        self._error = ConnectionLost(
+            f"connection to {self._connection.alias!r} lost: {error}", store=self._connection.alias
+        )
+        self._error.__cause__ = error
 
 
-def _send(raw: psycopg.Connection[Any], statement: Statement) -> psycopg.Cursor[Any]:
-    cursor = psycopg.Cursor(raw)
-    cursor.execute(statement.sql, statement.params or None)
-    return cursor
+def start(using: str, *statements: Statement, deadline_ms: int = CALL_DEADLINE_MS) -> Exchange:
+    """Send `statements` without waiting; `wait` for it before anything else uses the connection.
+
+    Never raises for what the server does: the exchange's `replies` does.
+    """
+    exchange = Exchange(connections[using], due=time.monotonic() + deadline_ms / 1000)
+    exchange.send(statements)
+    return exchange
 
 
-def _reply(cursor: psycopg.Cursor[Any]) -> Reply:
-    rows = cursor.fetchall() if cursor.description else []
-    return Reply(rows, cursor.statusmessage or "")
+def wait(*exchanges: Exchange) -> None:
+    """Wait until each is answered or past its deadline, however many connections that takes.
+
+    psycopg's own wait serves one connection, has no deadline, and costs 100 µs more a statement.
+    """
+    poll = select.poll()
+    waiting = {exchange.socket: exchange for exchange in exchanges if not exchange.answered}
+    for socket in waiting:
+        poll.register(socket, select.POLLIN | select.POLLOUT)
+    while waiting:
+        left_ms = (min(each.due for each in waiting.values()) - time.monotonic()) * 1000
+        for socket, _ in poll.poll(max(0.0, left_ms)):
+            unsent = waiting[socket].pump()
+            if waiting[socket].answered:
+                poll.unregister(socket)
+                del waiting[socket]
+            else:
+                poll.modify(socket, select.POLLIN | (select.POLLOUT if unsent else 0))
+        if left_ms <= 0:
+            _expire(waiting, poll)
 
 
-def _open(connection: BaseDatabaseWrapper, using: str) -> psycopg.Connection[Any]:
+def answered(exchange: Exchange) -> Exchange:
+    """The same exchange, waited for."""
+    wait(exchange)
+    return exchange
+
+
+def _expire(waiting: dict[int, Exchange], poll: "select.poll") -> None:
+    now = time.monotonic()
+    for socket in [each for each, exchange in waiting.items() if exchange.due <= now]:
+        poll.unregister(socket)
+        waiting.pop(socket).expire()
+
+
+def _compose(transformer: AbstractTransformer, statement: Statement) -> bytes:
+    """The statement with its parameters as literals: several then fit into one simple query."""
+    if not statement.params:
+        return statement.sql.encode()
+    parts = statement.sql.replace("%%", "%").encode().split(b"%s")
+    if len(parts) != len(statement.params) + 1:
+        raise TypeError(f"{len(parts) - 1} placeholders for {len(statement.params)} parameters")
+    pieces = [parts[0]]
+    for value, part in zip(statement.params, parts[1:], strict=True):
+        pieces += (transformer.as_literal(value), part)
+    return b"".join(pieces)
+
+
+def _begin(raw: psycopg.Connection[Any]) -> bytes:
+    level = raw.isolation_level
+    if level is None:
+        return b"BEGIN"
+    return b"BEGIN ISOLATION LEVEL " + level.name.replace("_", " ").encode()
+
+
+def _reply(raw: psycopg.Connection[Any], result: PGresult) -> Reply:
+    rows: list[tuple[Any, ...]] = []
+    if result.status == ExecStatus.TUPLES_OK:
+        transformer = Transformer(raw)
+        transformer.set_pgresult(result)
+        rows = transformer.load_rows(0, result.ntuples, tuple)
+    return Reply(rows, (result.command_status or b"").decode())
+
+
+def _open(connection: BaseDatabaseWrapper) -> psycopg.Connection[Any]:
     if connection.vendor != "postgresql":
-        raise TypeError(f"database alias {using!r} is {connection.vendor}, not PostgreSQL")
+        raise TypeError(
+            f"database alias {connection.alias!r} is {connection.vendor}, not PostgreSQL"
+        )
     try:
         connection.ensure_connection()
     except (OperationalError, InterfaceError) as error:
         raise StoreUnavailable(
-            f"cannot connect to database {using!r}: {error}", store=using
+            f"cannot connect to database {connection.alias!r}: {error}", store=connection.alias
         ) from error
     raw: psycopg.Connection[Any] = connection.connection
     if raw.closed:
         connection.close()
-        return _open(connection, using)
+        return _open(connection)
     return raw
-
-
-@contextmanager
-def _deadline(raw: psycopg.Connection[Any], deadline_ms: int) -> Iterator[None]:
-    """Bound every wait on `raw`. psycopg drives its protocol generators in `Connection.wait`."""
-    due = time.monotonic() + deadline_ms / 1000
-    plain = type(raw).wait
-
-    def wait(generator: Generator[Any, Any, Any], interval: float = POLL_INTERVAL_S) -> Any:
-        return plain(raw, _bounded(generator, due), interval)
-
-    raw.wait = wait  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        del raw.wait
-
-
-def _bounded(generator: Generator[Any, Any, Any], due: float) -> Generator[Any, Any, Any]:
-    try:
-        wanted = next(generator)
-        while True:
-            ready = yield wanted
-            if not ready and time.monotonic() > due:
-                generator.close()
-                raise psycopg.OperationalError("no answer within the deadline")
-            wanted = generator.send(ready)
-    except StopIteration as stop:
-        return stop.value
 
 
 def translate(
@@ -151,10 +253,12 @@ def translate(
 ) -> StatementRefused | ConnectionLost:
     """Turn an error of psycopg or of Django's wrapper into one of ours; drop a dead connection."""
     cause = error.__cause__ if isinstance(error, DatabaseError | InterfaceError) else error
-    sqlstate = getattr(cause, "sqlstate", None)
+    sqlstate = getattr(cause, "sqlstate", None) or ""
     raw = connection.connection
     broken = raw is None or raw.closed or raw.broken
-    if sqlstate is None or sqlstate.startswith(CONNECTION_FAILURES) or broken:
+    # Without a SQLSTATE it is psycopg's own word, or a body's that raised such an error itself.
+    unanswered = not sqlstate and isinstance(cause, psycopg.OperationalError)
+    if unanswered or sqlstate.startswith(CONNECTION_FAILURES) or broken:
         connection.close()
         return ConnectionLost(
             f"connection to {connection.alias!r} lost: {error}", store=connection.alias

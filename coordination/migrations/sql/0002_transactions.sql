@@ -1,0 +1,304 @@
+-- Functions of the coordinator's database. Each is one atomic statement for its caller.
+--
+-- Every function that changes a transaction first locks its row; PL/pgSQL under READ COMMITTED then
+-- takes a new snapshot for each statement, so what follows sees all that earlier lock holders did
+-- and may be read as if it ran alone. Lock order is transaction row, then its branches; a caller
+-- that changes several transactions in one database transaction goes in gid order.
+--
+-- Every change appends its events here, in the same transaction; `version` numbers the events of
+-- one transaction without a gap.
+
+
+-- The outcome is write-once whoever writes it, psql included.
+CREATE FUNCTION concord_freeze_outcome() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'outcome of % is % and cannot become %', OLD.gid, OLD.outcome, NEW.outcome
+        USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+
+CREATE TRIGGER concord_transaction_freeze
+    BEFORE UPDATE OF outcome ON concord_transaction FOR EACH ROW
+    WHEN (OLD.outcome IS NOT NULL AND NEW.outcome IS DISTINCT FROM OLD.outcome)
+    EXECUTE FUNCTION concord_freeze_outcome();
+
+
+-- concord_emit: append one event of a transaction.
+--   p_kind, p_gid, p_version  what happened to which transaction, and its place in its history
+--   p_node, p_by, p_data      where, who, and the fact itself
+CREATE FUNCTION concord_emit(
+    p_kind text, p_gid text, p_version int, p_node text, p_by text, p_data jsonb
+) RETURNS void LANGUAGE plpgsql AS $$  -- not SQL: that would be planned anew at every call
+BEGIN
+    INSERT INTO concord_event (kind, object, name, version, at, node, actor, data)
+    VALUES (p_kind, 'transaction', p_gid, p_version, clock_timestamp(), p_node, p_by, p_data);
+END $$;
+
+
+-- concord_begin: make a transaction and all its branches durable.
+--   p_branches  [{seq, participant, node, using, mode, form, args}]
+--   → created, or false and what stands under this gid already
+CREATE FUNCTION concord_begin(
+    p_gid text, p_name text, p_protocol text, p_node text, p_key text, p_digest text,
+    p_deadline_ms bigint, p_patience_ms bigint, p_mailbox text, p_then jsonb,
+    p_branches jsonb, p_by text
+) RETURNS TABLE (created boolean, digest text, outcome text, reason text) LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_deadline timestamptz := v_now + p_deadline_ms * interval '1 millisecond';
+    v_count int := jsonb_array_length(p_branches);
+BEGIN
+    INSERT INTO concord_transaction AS t (
+        gid, name, protocol, node, key, digest, reason, decided_by, pending, unfinished, heuristic,
+        version, created_at, deadline_at, next_at, attempts, mailbox, then_signature
+    ) VALUES (
+        p_gid, p_name, p_protocol, p_node, p_key, p_digest, '', '', v_count,
+        v_count + (p_then IS NOT NULL)::int, '', 1, v_now, v_deadline,
+        least(v_deadline, v_now + p_patience_ms * interval '1 millisecond'), 0, p_mailbox, p_then
+    ) ON CONFLICT (gid) DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT false, t.digest::text, t.outcome::text, t.reason
+            FROM concord_transaction t WHERE t.gid = p_gid;
+        RETURN;
+    END IF;
+    INSERT INTO concord_branch (
+        transaction_id, seq, participant, node, "using", mode, form, args, reason,
+        after_commit, attempts, last_error
+    ) SELECT p_gid, b.seq, b.participant, b.node, b."using", b.mode, b.form, b.args, '', false, 0, ''
+        FROM jsonb_to_recordset(p_branches) AS b(
+            seq smallint, participant text, node text, "using" text, mode text, form text, args jsonb);
+    PERFORM concord_emit('transaction.begun', p_gid, 1, p_node, p_by, jsonb_build_object(
+        'name', p_name, 'protocol', p_protocol, 'node', p_node, 'key', p_key,
+        'deadline_at', v_deadline, 'branches', p_branches, 'by', p_by));
+    RETURN QUERY SELECT true, p_digest, NULL::text, NULL::text;
+END $$;
+
+
+-- concord_settle: write back a locked transaction row after its counts or outcome changed, decide
+-- its end, and append the events of both. Internal to the functions below.
+--   p_old     the row as it was locked
+--   p_new     the row as it shall be (version already counts the caller's own events)
+--   → the row as it stands
+CREATE FUNCTION concord_settle(
+    p_old concord_transaction, p_new concord_transaction, p_patience_ms bigint, p_by text
+) RETURNS concord_transaction LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+BEGIN
+    IF p_old.outcome IS NULL AND p_new.outcome IS NOT NULL THEN
+        p_new.version := p_new.version + 1;
+        p_new.decided_at := v_now;
+        p_new.decided_by := p_by;
+        p_new.attempts := 0;
+        p_new.next_at := v_now + p_patience_ms * interval '1 millisecond';
+        PERFORM concord_emit('transaction.decided', p_new.gid, p_new.version, p_new.node, p_by,
+            jsonb_build_object('outcome', p_new.outcome, 'reason', p_new.reason, 'by', p_by));
+    END IF;
+    IF p_new.outcome IS NOT NULL AND p_new.unfinished = 0 AND p_old.ended_at IS NULL THEN
+        p_new.version := p_new.version + 1;
+        p_new.ended_at := v_now;
+        p_new.next_at := NULL;
+        SELECT CASE
+                WHEN bool_or(b.actual = 'heuristic_hazard') THEN 'hazard'
+                WHEN NOT bool_or(b.actual LIKE 'heuristic%') THEN ''
+                WHEN bool_and(b.actual IN ('heuristic_rollback', 'read_only')) THEN 'rollback'
+                WHEN bool_and(b.actual IN ('heuristic_commit', 'read_only')) THEN 'commit'
+                ELSE 'mixed' END
+            INTO p_new.heuristic FROM concord_branch b WHERE b.transaction_id = p_new.gid;
+        PERFORM concord_emit('transaction.ended', p_new.gid, p_new.version, p_new.node, p_by,
+            jsonb_build_object('outcome', p_new.outcome, 'heuristic', p_new.heuristic));
+    END IF;
+    UPDATE concord_transaction t SET
+        outcome = p_new.outcome, reason = p_new.reason, decided_by = p_new.decided_by,
+        pending = p_new.pending, unfinished = p_new.unfinished, heuristic = p_new.heuristic,
+        version = p_new.version, decided_at = p_new.decided_at, ended_at = p_new.ended_at,
+        next_at = p_new.next_at, attempts = p_new.attempts, continued_at = p_new.continued_at
+    WHERE t.gid = p_new.gid;
+    RETURN p_new;
+END $$;
+
+
+-- concord_vote: record votes and, in the same statement, the outcome they decide.
+--   p_ballots  [{seq, vote, actual, reason, after_commit}]; a branch's first vote counts, ever
+--   → how the transaction stands; no row when it is unknown or forgotten, which means nothing else
+--   p_must  a last agent's claim that this call decides: its own work commits with it
+--   Raises CC001 when a last agent may not commit, so that its work is rolled back.
+CREATE FUNCTION concord_vote(
+    p_gid text, p_ballots jsonb, p_must boolean, p_patience_ms bigint, p_by text
+) RETURNS TABLE (
+    outcome text, reason text, decided_now boolean, mailbox text, pending int, unfinished int, ended boolean
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_old concord_transaction;
+    v_new concord_transaction;
+    v record;
+    v_last boolean := p_must;
+    v_refused text;
+BEGIN
+    SELECT * INTO v_old FROM concord_transaction t WHERE t.gid = p_gid FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
+    v_new := v_old;
+    FOR v IN
+        UPDATE concord_branch b SET
+            vote = x.vote, reason = x.reason, after_commit = x.after_commit,
+            voted_at = clock_timestamp(), last_error = '',
+            -- Alone in one phase it has committed already; an outcome against it came by force.
+            actual = CASE WHEN b.form = 'one_phase' AND x.actual = 'committed'
+                               AND v_old.outcome = 'aborted' THEN 'heuristic_commit'
+                          ELSE x.actual END,
+            finished_at = CASE WHEN x.actual IS NOT NULL THEN clock_timestamp() END
+        FROM jsonb_to_recordset(p_ballots) AS x(
+            seq smallint, vote text, actual text, reason text, after_commit boolean)
+        -- A vote that comes after the branch was finished has nothing left to say.
+        WHERE b.transaction_id = p_gid AND b.seq = x.seq AND b.vote IS NULL AND b.actual IS NULL
+        RETURNING b.seq, b.participant, b.form, b.vote, b.reason, b.actual
+    LOOP
+        v_new.version := v_new.version + 1;
+        v_new.pending := v_new.pending - 1;
+        v_new.unfinished := v_new.unfinished - (v.actual IS NOT NULL)::int;
+        v_last := v_last OR (v.form = 'last' AND v.vote = 'yes');
+        IF v.vote = 'no' AND v_refused IS NULL THEN
+            v_refused := v.participant || ' voted no: ' || v.reason;
+        END IF;
+        PERFORM concord_emit('branch.voted', p_gid, v_new.version, v_old.node, p_by,
+            jsonb_build_object('seq', v.seq, 'vote', v.vote, 'reason', v.reason,
+                               'actual', v.actual, 'by', p_by));
+    END LOOP;
+    IF v_last AND (v_old.outcome IS NOT NULL OR v_new.pending > 0 OR v_refused IS NOT NULL) THEN
+        RAISE EXCEPTION 'last agent of % may not commit: outcome %, % votes missing',
+            p_gid, coalesce(v_old.outcome, 'none'), v_new.pending USING ERRCODE = 'CC001';
+    END IF;
+    IF v_new.outcome IS NULL AND v_refused IS NOT NULL THEN
+        v_new.outcome := 'aborted';
+        v_new.reason := v_refused;
+    ELSIF v_new.outcome IS NULL AND v_new.pending = 0 THEN
+        v_new.outcome := 'committed';
+    END IF;
+    IF v_new.version > v_old.version THEN
+        v_new := concord_settle(v_old, v_new, p_patience_ms, p_by);
+    END IF;
+    RETURN QUERY SELECT v_new.outcome::text, v_new.reason,
+        v_old.outcome IS NULL AND v_new.outcome IS NOT NULL, v_new.mailbox::text,
+        v_new.pending::int, v_new.unfinished::int, v_new.ended_at IS NOT NULL;
+END $$;
+
+
+-- concord_decide: ask the register for an outcome (compare-and-set on the unset cell).
+--   p_force  an operator's word: may abort a one-phase branch that has not answered
+--   → how the transaction stands: outcome is the one that won, NULL when it may not be decided yet
+CREATE FUNCTION concord_decide(
+    p_gid text, p_outcome text, p_reason text, p_force boolean, p_patience_ms bigint, p_by text
+) RETURNS TABLE (
+    outcome text, reason text, decided_now boolean, mailbox text, pending int, unfinished int, ended boolean
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_old concord_transaction;
+    v_new concord_transaction;
+    v_settling boolean;
+BEGIN
+    SELECT * INTO v_old FROM concord_transaction t WHERE t.gid = p_gid FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
+    v_new := v_old;
+    -- A one-phase branch may have committed and not said so: only its witness may answer.
+    SELECT EXISTS (SELECT FROM concord_branch b WHERE b.transaction_id = p_gid
+                   AND b.form = 'one_phase' AND b.vote IS NULL) AND NOT p_force INTO v_settling;
+    IF v_old.outcome IS NULL AND NOT v_settling
+            AND (p_outcome = 'aborted' OR v_old.pending = 0) THEN
+        v_new.outcome := p_outcome;
+        v_new.reason := p_reason;
+        v_new := concord_settle(v_old, v_new, p_patience_ms, p_by);
+    END IF;
+    RETURN QUERY SELECT v_new.outcome::text, v_new.reason,
+        v_old.outcome IS NULL AND v_new.outcome IS NOT NULL, v_new.mailbox::text,
+        v_new.pending::int, v_new.unfinished::int, v_new.ended_at IS NOT NULL;
+END $$;
+
+
+-- concord_finish: record how branches ended after the decision, and the end of the transaction.
+-- Commits without waiting for the disk: what a power cut takes back, the sweeper asks for again, and
+-- the participants' witnesses give the same answer.
+--   p_results  [{seq, actual, reason}]; seq 0 says that the continuation was sent
+--   → how the transaction stands; no row when it is unknown or forgotten
+CREATE FUNCTION concord_finish(p_gid text, p_results jsonb, p_by text) RETURNS TABLE (
+    outcome text, reason text, decided_now boolean, mailbox text, pending int, unfinished int, ended boolean
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_old concord_transaction;
+    v_new concord_transaction;
+    v record;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT * INTO v_old FROM concord_transaction t WHERE t.gid = p_gid FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
+    IF v_old.outcome IS NULL THEN
+        RAISE EXCEPTION 'branch of % finished before the decision', p_gid USING ERRCODE = 'CC002';
+    END IF;
+    v_new := v_old;
+    FOR v IN
+        UPDATE concord_branch b SET
+            actual = x.actual, finished_at = clock_timestamp(), last_error = '', next_at = NULL,
+            reason = CASE WHEN coalesce(x.reason, '') = '' THEN b.reason ELSE x.reason END
+        FROM jsonb_to_recordset(p_results) AS x(seq smallint, actual text, reason text)
+        WHERE b.transaction_id = p_gid AND b.seq = x.seq AND b.actual IS NULL
+        RETURNING b.seq, b.actual, b.reason
+    LOOP
+        v_new.version := v_new.version + 1;
+        v_new.unfinished := v_new.unfinished - 1;
+        PERFORM concord_emit('branch.finished', p_gid, v_new.version, v_old.node, p_by,
+            jsonb_build_object('seq', v.seq, 'actual', v.actual, 'reason', v.reason, 'by', p_by));
+    END LOOP;
+    IF v_old.then_signature IS NOT NULL AND v_old.continued_at IS NULL
+            AND p_results @> '[{"seq": 0}]' THEN
+        v_new.version := v_new.version + 1;
+        v_new.unfinished := v_new.unfinished - 1;
+        v_new.continued_at := clock_timestamp();
+        PERFORM concord_emit('transaction.continued', p_gid, v_new.version, v_old.node, p_by, '{}');
+    END IF;
+    IF v_new.version > v_old.version THEN
+        v_new := concord_settle(v_old, v_new, 0, p_by);
+    END IF;
+    RETURN QUERY SELECT v_new.outcome::text, v_new.reason, false, v_new.mailbox::text,
+        v_new.pending::int, v_new.unfinished::int, v_new.ended_at IS NOT NULL;
+END $$;
+
+
+-- concord_note: append an event that changes nothing but the history (sent, delayed, resolved).
+--   p_seq       the branch it is about, 0 for the transaction itself
+--   p_retry_ms  when the branch is tried again; NULL leaves its time alone
+CREATE FUNCTION concord_note(
+    p_gid text, p_kind text, p_seq int, p_data jsonb, p_error text, p_retry_ms bigint, p_by text
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_version int;
+    v_node text;
+BEGIN
+    UPDATE concord_transaction t SET version = version + 1 WHERE t.gid = p_gid
+        RETURNING t.version, t.node INTO v_version, v_node;
+    IF NOT FOUND THEN RETURN false; END IF;
+    IF p_seq > 0 THEN
+        UPDATE concord_branch b SET
+            last_error = coalesce(p_error, b.last_error),
+            next_at = coalesce(clock_timestamp() + p_retry_ms * interval '1 millisecond', b.next_at)
+        WHERE b.transaction_id = p_gid AND b.seq = p_seq;
+    END IF;
+    PERFORM concord_emit(p_kind, p_gid, v_version, v_node, p_by, p_data);
+    RETURN true;
+END $$;
+
+
+-- concord_claim: count an attempt at a branch and read all that it needs. Commits without waiting
+-- for the disk: a counter that a power cut may lose is worth no flush.
+--   → the branch with the register's word and the time left; no row when it is unknown
+CREATE FUNCTION concord_claim(p_gid text, p_seq int) RETURNS TABLE (
+    participant text, "using" text, mode text, form text, args jsonb, vote text, actual text,
+    after_commit boolean, attempt int, outcome text, remaining_ms bigint
+) LANGUAGE sql AS $$
+    SELECT set_config('synchronous_commit', 'off', true);
+    WITH claimed AS (
+        UPDATE concord_branch b SET attempts = b.attempts + 1
+        WHERE b.transaction_id = p_gid AND b.seq = p_seq RETURNING b.*
+    )
+    SELECT c.participant::text, c."using"::text, c.mode::text, c.form::text, c.args, c.vote::text,
+        c.actual::text, c.after_commit, c.attempts, t.outcome::text,
+        (extract(epoch FROM t.deadline_at - clock_timestamp()) * 1000)::bigint
+    FROM claimed c JOIN concord_transaction t ON t.gid = c.transaction_id;
+$$;

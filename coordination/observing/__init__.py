@@ -1,0 +1,1 @@
+"""Observation: recorded events become records, roll-ups, verdicts and one ordered feed."""

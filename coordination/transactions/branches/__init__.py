@@ -1,0 +1,1 @@
+"""Branch modes: what prepare and finish mean in a participant's own database."""

@@ -1,0 +1,114 @@
+"""Prepared transactions that nobody is going to finish any more.
+
+Read in the order prepared → rows → prepared again (after Citus' transaction recovery): what is
+prepared in both readings while its register is set, and old enough that no finish is under way, is
+finished as the register says. What has no row is left alone: absence is no decision.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from django.db import connections
+
+from coordination import conf
+from coordination.connections import database
+from coordination.connections.database import UNREACHABLE, Statement, StatementRefused
+from coordination.kernel.gids import parse_branch_gid
+from coordination.transactions.branches import xa
+from coordination.transactions.branches.answer import Busy, InDoubt
+from coordination.transactions.coordinator import store
+from coordination.transactions.participants import registered
+from coordination.transactions.types import Form, Mode, Outcome, Snapshot, Work
+
+logger = logging.getLogger(__name__)
+
+MIN_AGE_S = 10
+PREPARED = """
+SELECT gid, extract(epoch FROM clock_timestamp() - prepared)::float FROM pg_prepared_xacts
+WHERE database = current_database() AND starts_with(gid, %s)
+    AND clock_timestamp() - prepared >= %s * interval '1 second'
+ORDER BY prepared LIMIT 1000"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """One prepared branch of this node, seen in a database."""
+
+    using: str
+    branch_gid: str
+    gid: str
+    seq: int
+    age_s: float
+
+
+def sweep(*, min_age_s: float = MIN_AGE_S) -> int:
+    """Finish decided branches left prepared; returns how many. Skips what it cannot reach."""
+    return sum(_sweep_alias(using, min_age_s) for using in aliases())
+
+
+def aliases() -> list[str]:
+    """Databases in which branches of this node may be prepared."""
+    used = {entry.using for entry in registered().values() if entry.mode is Mode.XA}
+    return sorted(
+        using
+        for using in used
+        if using in connections and connections[using].vendor == "postgresql"
+    )
+
+
+def prepared(using: str, *, min_age_s: float = 0) -> list[Prepared]:
+    """Branches of this node that are prepared in a database for at least `min_age_s`."""
+    rows = database.run(using, Statement(PREPARED, (f"cc:{conf.current().node}-", min_age_s)))[
+        0
+    ].rows
+    found = []
+    for branch_gid, age_s in rows:
+        parsed = parse_branch_gid(branch_gid)
+        if parsed is not None:
+            gid, seq = parsed
+            found.append(
+                Prepared(using=using, branch_gid=branch_gid, gid=gid, seq=seq, age_s=age_s)
+            )
+    return found
+
+
+def _sweep_alias(using: str, min_age_s: float) -> int:
+    try:
+        before = prepared(using, min_age_s=min_age_s)
+        if not before:
+            return 0
+        snapshots = {one.gid: one for one in store().snapshots({each.gid for each in before})}
+        still = {each.branch_gid for each in prepared(using, min_age_s=min_age_s)}
+        left = [each for each in before if each.branch_gid in still]
+        return sum(_finish(each, snapshots.get(each.gid)) for each in left)
+    except (StatementRefused, *UNREACHABLE) as error:
+        logger.warning("cannot look for orphans in %s: %s", using, error)
+        return 0
+
+
+def _finish(orphan: Prepared, snapshot: Snapshot | None) -> bool:
+    if snapshot is None or snapshot.outcome is None or orphan.seq > len(snapshot.branches):
+        return False
+    branch = snapshot.branches[orphan.seq - 1]
+    if not branch.finished:
+        return False  # the sweeper's ordinary business
+    return finish(orphan, snapshot.outcome)
+
+
+def finish(orphan: Prepared, outcome: Outcome) -> bool:
+    """End a prepared branch here and now. False: it is busy or could not be reached."""
+    work = Work(
+        gid=orphan.gid,
+        seq=orphan.seq,
+        participant="",
+        using=orphan.using,
+        mode=Mode.XA,
+        form=Form.PREPARE,
+    )
+    try:
+        result = xa.finish(work, outcome)
+    except (Busy, InDoubt, StatementRefused, *UNREACHABLE) as error:
+        logger.warning("orphan %s not finished: %s", orphan.branch_gid, error)
+        return False
+    logger.warning("orphan %s was left prepared and is now %s", orphan.branch_gid, result.actual)
+    return True

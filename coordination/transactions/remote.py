@@ -1,0 +1,38 @@
+"""Votes and results that arrive by message from nodes without access to our tables."""
+
+from typing import Any
+
+from coordination.exceptions import InvalidArgument
+from coordination.kernel.gids import is_gid
+from coordination.transactions import runner
+from coordination.transactions.types import Actual, Ballot, Result, Vote
+
+
+def receive(gid: str, seq: int, kind: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Record a remote vote or result as if a worker of ours had it.
+
+    Raises InvalidArgument for a message that makes no sense.
+    """
+    if not is_gid(gid) or not isinstance(seq, int) or seq < 1:
+        raise InvalidArgument(f"no branch {gid!r:.80}:{seq!r:.20}.")
+    try:
+        actual = Actual(facts["actual"]) if facts.get("actual") else None
+        reason = str(facts.get("reason", ""))
+        if kind == "result" and actual is not None:
+            runner.acknowledge(gid, Result(seq=seq, actual=actual, reason=reason))
+            return {"gid": gid}
+        if kind != "vote":
+            raise ValueError(f"kind {kind!r}")
+        ballot = Ballot(
+            seq=seq,
+            vote=Vote(facts["vote"]),
+            actual=actual,
+            reason=reason,
+            after_commit=bool(facts.get("after_commit")),
+        )
+    except (KeyError, ValueError) as error:
+        raise InvalidArgument(f"a message for {gid}:{seq} makes no sense: {error}.") from error
+    standing = runner.cast(gid, ballot)
+    if standing is not None and standing.outcome is not None:
+        runner.advance(gid)
+    return {"gid": gid}

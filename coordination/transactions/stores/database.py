@@ -1,0 +1,282 @@
+"""The coordinator's rows in PostgreSQL: the functions of migration 0002, one call each.
+
+Each verb is one atomic attempt and idempotent, so after a lost reply it is asked once more: the
+second answer is the first one's. Inside the caller's transaction (a last agent) it is not, because
+the connection that broke took the caller's work with it.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from coordination.connections import database
+from coordination.connections.database import ConnectionLost, Statement
+from coordination.transactions.types import (
+    Actual,
+    Ballot,
+    Begun,
+    BranchState,
+    Form,
+    Mode,
+    NewTransaction,
+    Outcome,
+    Protocol,
+    Result,
+    Snapshot,
+    Standing,
+    Vote,
+    Work,
+)
+
+LAST_AGENT_REFUSED = "CC001"
+REASON_LENGTH_MAX, ACTOR_LENGTH_MAX = 2_000, 100
+
+BEGIN = "SELECT * FROM concord_begin(%s,%s,%s,%s,%s,%s,%s,%s,%s,%s::jsonb,%s::jsonb,%s)"
+VOTE = "SELECT * FROM concord_vote(%s,%s::jsonb,%s,%s,%s)"
+DECIDE = "SELECT * FROM concord_decide(%s,%s,%s,%s,%s,%s)"
+FINISH = "SELECT * FROM concord_finish(%s,%s::jsonb,%s)"
+NOTE = "SELECT concord_note(%s,%s,%s,%s::jsonb,%s,%s,%s)"
+CLAIM = "SELECT * FROM concord_claim(%s,%s)"
+STANDING = """
+SELECT outcome, reason, false, mailbox, pending, unfinished, ended_at IS NOT NULL
+FROM concord_transaction WHERE gid = %s"""
+LEASE_DUE = """
+WITH due AS (
+    SELECT gid FROM concord_transaction WHERE next_at <= clock_timestamp()
+    ORDER BY next_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE concord_transaction t SET
+    attempts = t.attempts + 1,
+    next_at = clock_timestamp() + interval '1 millisecond'
+        * least(%s, %s * power(2, least(t.attempts, 16))) * (0.75 + random() / 2)
+FROM due WHERE t.gid = due.gid RETURNING t.gid"""
+SNAPSHOTS = """
+SELECT t.gid, t.node, t.protocol, t.outcome, t.deadline_at <= clock_timestamp(),
+    t.ended_at IS NOT NULL, t.then_signature IS NOT NULL AND t.continued_at IS NULL,
+    (extract(epoch FROM t.deadline_at - t.created_at) * 1000)::bigint,
+    b.seq, b.participant, b.node, b."using", b.mode, b.form, b.vote, b.actual,
+    coalesce(b.next_at <= clock_timestamp(), true)
+FROM concord_transaction t JOIN concord_branch b ON b.transaction_id = t.gid
+WHERE t.gid = ANY(%s) ORDER BY t.gid, b.seq"""
+THEN_SIGNATURE = "SELECT then_signature FROM concord_transaction WHERE gid = %s"
+
+
+class DatabaseStore:
+    """Rows of transactions in one database alias. `by` names who acts, for the history."""
+
+    def __init__(self, using: str, *, patience_ms: int) -> None:
+        self.using = using
+        self.patience_ms = patience_ms
+
+    def begin(self, new: NewTransaction) -> Begun:
+        """Make the transaction and its branches durable, or say what stands under its gid.
+
+        Raises OutcomeUnknown (as ConnectionLost) when two attempts lost their reply.
+        """
+        branches = [
+            {
+                "seq": branch.seq,
+                "participant": branch.participant,
+                "node": branch.node,
+                "using": branch.using,
+                "mode": branch.mode,
+                "form": branch.form,
+                "args": branch.args,
+            }
+            for branch in new.branches
+        ]
+        then = json.dumps(new.then_signature) if new.then_signature is not None else None
+        row = self._ask(
+            BEGIN,
+            *(new.gid, new.name, new.protocol, new.node, new.key, new.digest, new.deadline_ms),
+            *(new.patience_ms, new.mailbox, then, json.dumps(branches), new.by),
+        )[0]
+        return Begun(
+            created=row[0],
+            digest=row[1],
+            outcome=Outcome(row[2]) if row[2] else None,
+            reason=row[3] or "",
+        )
+
+    def vote(self, gid: str, ballots: Sequence[Ballot], *, by: str) -> Standing | None:
+        """Record first votes and the outcome they decide. None: the transaction is not here."""
+        statement = self.vote_statement(gid, ballots, must_decide=False, by=by)
+        return standing_of(self._ask(statement.sql, *statement.params))
+
+    def vote_statement(
+        self, gid: str, ballots: Sequence[Ballot], *, must_decide: bool, by: str
+    ) -> Statement:
+        """The statement of `vote`, for a last agent to put before its own COMMIT.
+
+        With `must_decide` the server refuses it unless these votes commit the transaction.
+        """
+        cast = [
+            {
+                "seq": ballot.seq,
+                "vote": ballot.vote,
+                "actual": ballot.actual,
+                "reason": _storable(ballot.reason),
+                "after_commit": ballot.after_commit,
+            }
+            for ballot in ballots
+        ]
+        return Statement(VOTE, (gid, json.dumps(cast), must_decide, self.patience_ms, by))
+
+    def decide(
+        self, gid: str, outcome: Outcome, *, reason: str, by: str, force: bool = False
+    ) -> Standing | None:
+        """Ask the register; the answer's outcome is the truth, None in it: not decidable yet."""
+        why, who = _storable(reason), _storable(by)[:ACTOR_LENGTH_MAX]
+        return standing_of(self._ask(DECIDE, gid, outcome, why, force, self.patience_ms, who))
+
+    def finish(self, gid: str, results: Sequence[Result], *, by: str) -> Standing | None:
+        """Record how branches ended, after the decision."""
+        ended = [
+            {"seq": result.seq, "actual": result.actual, "reason": _storable(result.reason)}
+            for result in results
+        ]
+        return standing_of(self._ask(FINISH, gid, json.dumps(ended), by))
+
+    def continued(self, gid: str, *, by: str) -> Standing | None:
+        """Record that the continuation was handed to the broker."""
+        return standing_of(self._ask(FINISH, gid, '[{"seq": 0}]', by))
+
+    def note(
+        self,
+        gid: str,
+        kind: str,
+        *,
+        seq: int = 0,
+        data: dict[str, Any],
+        by: str,
+        error: str | None = None,
+        retry_ms: int | None = None,
+    ) -> bool:
+        """Append an event that changes nothing but the history. False: not here."""
+        told = {
+            key: _storable(value) if isinstance(value, str) else value
+            for key, value in data.items()
+        }
+        error = None if error is None else _storable(error)
+        known = self._ask(NOTE, gid, kind, seq, json.dumps(told), error, retry_ms, _storable(by))[
+            0
+        ][0]
+        return bool(known)
+
+    def claim(self, gid: str, seq: int) -> Work | None:
+        """Count an attempt at a branch and read what it needs. None: not here."""
+        return _work(gid, seq, self._ask(CLAIM, gid, seq))
+
+    def standing(self, gid: str) -> Standing | None:
+        """The register and counts as they are now."""
+        return standing_of(self._ask(STANDING, gid))
+
+    def snapshots(self, gids: Iterable[str]) -> list[Snapshot]:
+        """Transactions as the engine sees them, in gid order; unknown ones are left out."""
+        return _snapshots(self._ask(SNAPSHOTS, list(gids)))
+
+    def lease_due(self, *, limit: int, base_ms: int, cap_ms: int) -> list[str]:
+        """Take due transactions away from other sweepers until their next, later, turn.
+
+        That turn comes after a jittered, doubling time between `base_ms` and `cap_ms`.
+        """
+        return [row[0] for row in self._ask(LEASE_DUE, limit, cap_ms, base_ms)]
+
+    def then_signature(self, gid: str) -> dict[str, Any] | None:
+        """The continuation of a transaction, if it has one."""
+        rows = self._ask(THEN_SIGNATURE, gid)
+        return _json(rows[0][0]) if rows else None
+
+    def _ask(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+        statement = Statement(sql, params)
+        if database.in_transaction(self.using):
+            return database.run(self.using, statement)[0].rows
+        try:
+            return database.run(self.using, statement)[0].rows
+        except ConnectionLost:
+            return database.run(self.using, statement)[0].rows
+
+
+def standing_of(rows: list[tuple[Any, ...]]) -> Standing | None:
+    """How a transaction stands, from the rows of a verb's statement."""
+    if not rows:
+        return None
+    outcome, reason, decided_now, mailbox, pending, unfinished, ended = rows[0]
+    return Standing(
+        outcome=Outcome(outcome) if outcome else None,
+        reason=reason or "",
+        decided_now=decided_now,
+        mailbox=mailbox,
+        pending=pending,
+        unfinished=unfinished,
+        ended=ended,
+    )
+
+
+def _work(gid: str, seq: int, rows: list[tuple[Any, ...]]) -> Work | None:
+    if not rows:
+        return None
+    participant, using, mode, form, args, vote, actual, after, attempt, outcome, left = rows[0]
+    return Work(
+        gid=gid,
+        seq=seq,
+        participant=participant,
+        using=using,
+        mode=Mode(mode),
+        form=Form(form),
+        args=_json(args),
+        remaining_ms=left,
+        attempt=attempt,
+        outcome=Outcome(outcome) if outcome else None,
+        vote=Vote(vote) if vote else None,
+        actual=Actual(actual) if actual else None,
+        after_commit=after,
+    )
+
+
+def _snapshots(rows: list[tuple[Any, ...]]) -> list[Snapshot]:
+    branches: dict[str, list[BranchState]] = {}
+    heads: dict[str, tuple[Any, ...]] = {}
+    for row in rows:
+        heads[row[0]] = row[:8]
+        seq, participant, node, using, mode, form, vote, actual, due = row[8:]
+        branches.setdefault(row[0], []).append(
+            BranchState(
+                seq=seq,
+                participant=participant,
+                node=node,
+                using=using,
+                mode=Mode(mode),
+                form=Form(form),
+                vote=Vote(vote) if vote else None,
+                actual=Actual(actual) if actual else None,
+                due=due,
+            )
+        )
+    return [_snapshot(head, tuple(branches[gid])) for gid, head in heads.items()]
+
+
+def _snapshot(head: tuple[Any, ...], branches: tuple[BranchState, ...]) -> Snapshot:
+    gid, node, protocol, outcome, expired, ended, continue_due, deadline_ms = head
+    return Snapshot(
+        gid=gid,
+        node=node,
+        protocol=Protocol(protocol),
+        outcome=Outcome(outcome) if outcome else None,
+        expired=expired,
+        ended=ended,
+        continue_due=continue_due,
+        deadline_ms=deadline_ms,
+        branches=branches,
+    )
+
+
+def _json(value: Any) -> Any:
+    # Django teaches its connections to hand out jsonb as text.
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _storable(text: str) -> str:
+    """Text of any origin as PostgreSQL takes it: no NUL, no lone surrogate, not without end."""
+    whole = text[:REASON_LENGTH_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return whole.encode(errors="replace").decode()

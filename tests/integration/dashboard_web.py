@@ -1,0 +1,127 @@
+"""A real web process on the test databases, to be asked, watched, killed and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from config.servers.ports import free_port
+from tests.conftest import DATABASE_VARIABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "tell-no-one-7"
+START_S = 30
+
+
+@dataclass
+class Web:
+    """uvicorn with production's flags; `log` holds all it ever said."""
+
+    port: int
+    environment: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [
+            *(sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1"),
+            *("--port", str(self.port), "--lifespan", "off", "--no-access-log"),
+            *("--log-level", "warning", "--ws-max-size", "65536"),
+            *("--timeout-graceful-shutdown", "1"),
+        ]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log
+            )
+        until = time.monotonic() + START_S
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.origin}/livez", timeout=2):
+                    return
+            except (OSError, urllib.error.URLError):
+                assert self.process.poll() is None, self.log.read_text()
+                assert time.monotonic() < until, "the web process did not start"
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """The web process of one module, its files hashed as in production."""
+    folder = tmp_path_factory.mktemp("web")
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "STATIC_MANIFEST": "1",
+        "STATIC_ROOT": str(folder / "static"),
+        "LOG_LEVEL": "WARNING",
+    }
+    for alias, variable in DATABASE_VARIABLES.items():
+        url = urlsplit(os.environ.get(variable, os.environ["DATABASE_URL"]))
+        environment[variable] = url._replace(path=f"/{settings.DATABASES[alias]['NAME']}").geturl()
+    subprocess.run(
+        [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+    )
+    running = Web(port=port, environment=environment, log=folder / "web.log")
+    running.start()
+    yield running
+    running.stop()
+
+
+def make_user(name: str, *permissions: str, **fields: Any) -> User:
+    """A user with these permissions of the app `coordination`."""
+    user = User.objects.create_user(name, password=PASSWORD, **fields)
+    for codename in permissions:
+        user.user_permissions.add(
+            Permission.objects.get(content_type__app_label="coordination", codename=codename)
+        )
+    return user
+
+
+def viewer(name: str = "vera") -> User:
+    """Somebody who may look."""
+    return make_user(name, "view_transactionrecord")
+
+
+def operator(name: str = "otto") -> User:
+    """Somebody who may act."""
+    return make_user(name, "view_transactionrecord", "resolve_transaction", is_staff=True)
+
+
+def session_of(user: User) -> str:
+    """The session cookie of a fresh login."""
+    client = Client()
+    client.force_login(user)
+    return client.cookies[settings.SESSION_COOKIE_NAME].value

@@ -1,0 +1,1 @@
+"""Applications that show Concord at work; nothing in the library imports them."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from config.servers.processes import Program, descendants, send, spawn
 
@@ -92,7 +93,7 @@ class Children:
             if key.fileobj is self._wakeup:
                 self._wakeup.recv(_PIPE_BYTES)
             elif isinstance(key.data, Child):
-                self._show(key.fd, key.data)
+                self._show(key.fileobj, key.data)
             else:
                 watched = True
         self._reap()
@@ -133,15 +134,16 @@ class Children:
             os.set_blocking(child.process.stdout.fileno(), False)
             self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
 
-    def _show(self, descriptor: int, child: Child) -> None:
+    def _show(self, output: Any, child: Child) -> None:
         """Whole lines only, each with the child's name before it."""
         try:
-            got = os.read(descriptor, _PIPE_BYTES)
+            got = os.read(output.fileno(), _PIPE_BYTES)
         except BlockingIOError:
             return
         if not got:
-            self._selector.unregister(descriptor)
-            os.close(descriptor)
+            self._selector.unregister(output)
+            # Not os.close(): the object would close the number again, which others bear by then.
+            output.close()
         *lines, child.output = (child.output + got).split(b"\n")
         label = f"{child.program.name:<16} | ".encode()
         try:

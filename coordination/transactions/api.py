@@ -336,8 +336,11 @@ def _protocol(value: object) -> Protocol:
 def _key(key: object) -> str | None:
     if key is None:
         return None
-    if not isinstance(key, str) or not 1 <= len(key) <= 200 or "\x00" in key:
-        raise InvalidArgument(f"key must be a str of 1 to 200 characters, not {key!r:.80}.")
+    text = key.encode(errors="replace").decode() if isinstance(key, str) else None
+    if text is None or text != key or not 1 <= len(text) <= 200 or "\x00" in text:
+        raise InvalidArgument(
+            f"key must be a str of 1 to 200 characters, without NUL or surrogates, not {key!r:.80}."
+        )
     return key
 
 

@@ -102,7 +102,7 @@ def record_votes(row: Row, ballots: tuple[Ballot, ...]) -> Row:
         branches[ballot.seq - 1] = replace(branch, vote=ballot.vote, actual=ballot.actual)
         refused = refused or ballot.vote is Vote.NO
     counted = replace(row, branches=tuple(branches))
-    _guard_commit_by_vote(row, counted)
+    _guard_commit_by_vote(row, counted, refused=refused)
     if row.outcome is None and refused:
         return replace(counted, outcome=Outcome.ABORTED)
     if row.outcome is None and counted.pending == 0:
@@ -110,10 +110,11 @@ def record_votes(row: Row, ballots: tuple[Ballot, ...]) -> Row:
     return counted
 
 
-def _guard_commit_by_vote(before: Row, after: Row) -> None:
+def _guard_commit_by_vote(before: Row, after: Row, *, refused: bool) -> None:
     for old, new in zip(before.branches, after.branches, strict=True):
         voted_now = old.vote is None and new.vote is Vote.YES
-        if voted_now and new.form is Form.LAST and (before.outcome is not None or after.pending):
+        commits = before.outcome is None and after.pending == 0 and not refused
+        if voted_now and new.form is Form.LAST and not commits:
             raise IllegalTransition(f"last agent may not commit: {after}")
 
 

@@ -7,6 +7,7 @@ name, never a path, so only registered code can be run.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
@@ -32,9 +33,14 @@ class Participant:
     def check_arguments(self, args: Mapping[str, Any]) -> None:
         """Raise InvalidArgument unless the body could be called with `args`."""
         try:
-            inspect.signature(self.body).bind(None, **args)
+            _signature(self.body).bind(None, **args)
         except TypeError as error:
             raise InvalidArgument(f"participant {self.name!r}: {error}.", name=self.name) from error
+
+
+@cache
+def _signature(body: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(body)
 
 
 _registry: dict[str, Participant] = {}

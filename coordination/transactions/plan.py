@@ -5,11 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections
+
 from coordination import conf
+from coordination.exceptions import InvalidArgument
 from coordination.kernel.arguments import json_arguments
 from coordination.kernel.names import validate_name
-from coordination.transactions.participants import lookup, registered
+from coordination.kernel.nearest import unknown_message
+from coordination.transactions.participants import Participant, lookup, registered
 from coordination.transactions.types import Form, Mode, NewBranch, NewTransaction
+
+VENDORS = {Mode.XA: ("postgresql",), Mode.TCC: ("postgresql", "sqlite")}
+"""Databases each mode works on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +50,7 @@ def enlisted(participant: str, args: Mapping[str, Any]) -> Enlisted:
         known = lookup(participant)  # raises, naming the nearest
     if known is not None:
         known.check_arguments(args)
+        _require_usable(known)
     return Enlisted(
         participant=participant,
         node=settings.node if node is None else node,
@@ -52,6 +60,22 @@ def enlisted(participant: str, args: Mapping[str, Any]) -> Enlisted:
         digest=canonical.digest,
         args_json=canonical.text,
     )
+
+
+def _require_usable(known: Participant) -> None:
+    """Its database is there and can do what its mode needs."""
+    if known.using not in connections:
+        raise InvalidArgument(
+            unknown_message("database", known.using, connections), name=known.name
+        )
+    vendor = connections[known.using].vendor
+    if vendor not in VENDORS[known.mode]:
+        raise InvalidArgument(
+            f"participant {known.name!r} is mode {known.mode.value!r} on {known.using!r}, a "
+            f"{vendor} database; that mode works on {' and '.join(VENDORS[known.mode])}.",
+            name=known.name,
+            store=known.using,
+        )
 
 
 def branches(parts: Sequence[Enlisted], *, coordinator: str) -> tuple[NewBranch, ...]:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from coordination.connections.database import StatementRefused
 from coordination.exceptions import InvalidArgument
-from coordination.kernel.gids import is_gid
+from coordination.kernel.gids import SEQ_MAX, is_gid
 from coordination.transactions import runner
 from coordination.transactions.types import Actual, Ballot, Result, Vote
 
@@ -13,8 +14,10 @@ def receive(gid: str, seq: int, kind: str, facts: dict[str, Any]) -> dict[str, A
 
     Raises InvalidArgument for a message that makes no sense.
     """
-    if not is_gid(gid) or not isinstance(seq, int) or seq < 1:
+    if not is_gid(gid) or not isinstance(seq, int) or not 1 <= seq <= SEQ_MAX:
         raise InvalidArgument(f"no branch {gid!r:.80}:{seq!r:.20}.")
+    if not isinstance(facts, dict):
+        raise InvalidArgument(f"facts must be a dict, not {facts!r:.80}.")
     try:
         actual = Actual(facts["actual"]) if facts.get("actual") else None
         reason = str(facts.get("reason", ""))
@@ -30,7 +33,7 @@ def receive(gid: str, seq: int, kind: str, facts: dict[str, Any]) -> dict[str, A
             reason=reason,
             after_commit=bool(facts.get("after_commit")),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, StatementRefused) as error:
         raise InvalidArgument(f"a message for {gid}:{seq} makes no sense: {error}.") from error
     standing = runner.cast(gid, ballot)
     if standing is not None and standing.outcome is not None:

@@ -13,6 +13,9 @@ from coordination.transactions.api import distributed_transaction
 from coordination.transactions.coordinator import store
 from coordination.transactions.types import Outcome, Standing
 
+THEN_PARTS = frozenset({"task", "args", "kwargs", "immutable"})
+THEN_OPTIONS = frozenset({"queue", "priority", "countdown", "expires"})
+
 
 def begin(
     name: str,
@@ -24,32 +27,51 @@ def begin(
     **options: Any,
 ) -> dict[str, Any]:
     """Begin a transaction once for `key`, or else for `op_id`. Raises CoordinationError."""
+    if key is None and not (isinstance(op_id, str) and op_id):
+        raise InvalidArgument(f"a key or an op_id is needed to begin once, not {op_id!r:.80}.")
+    if "wait" in options:
+        raise InvalidArgument("begin never waits: pass then= to go on after the decision.")
     transaction = distributed_transaction(
-        name, key=key or f"op:{op_id}", wait=False, then=_allowed(then), **options
+        name,
+        key=f"op:{op_id}" if key is None else key,
+        wait=False,
+        then=_allowed(then),
+        **options,
     )
     if not isinstance(branches, list):
         raise InvalidArgument(f"branches must be a list, not {type(branches).__name__}.")
     for branch in branches:
-        if not isinstance(branch, dict) or set(branch) - {"participant", "args"}:
-            raise InvalidArgument(f'a branch is {{"participant", "args"}}, not {branch!r:.200}.')
-        transaction.enlist(branch.get("participant", ""), **branch.get("args", {}))
+        transaction.enlist(*_named(branch), **branch.get("args", {}))
     return {"gid": transaction.submit()}
 
 
 def status(gid: str) -> dict[str, Any]:
     """How a transaction stands. Raises InvalidArgument when it is not known here."""
-    return _told(gid, _known(gid, store().standing(gid)))
+    return _told(gid, _known(gid, store().standing(gid) if is_gid(gid) else None))
 
 
 def cancel(gid: str, reason: str) -> dict[str, Any]:
     """Abort a transaction unless it is decided; tells how it stands then."""
+    if not isinstance(reason, str):
+        raise InvalidArgument(f"reason must be a str, not {reason!r:.80}.")
     standing = runner.decide(gid, Outcome.ABORTED, reason=reason) if is_gid(gid) else None
     if standing is not None and standing.decided_now:
         runner.advance(gid)
     return _told(gid, _known(gid, standing))
 
 
+def _named(branch: object) -> tuple[str]:
+    if (
+        not isinstance(branch, dict)
+        or set(branch) - {"participant", "args"}
+        or not isinstance(branch.get("args", {}), dict)
+    ):
+        raise InvalidArgument(f'a branch is {{"participant", "args": {{}}}}, not {branch!r:.200}.')
+    return (branch.get("participant", ""),)
+
+
 def _allowed(then: dict[str, Any] | None) -> "Signature[Any] | None":
+    """The signature of one allowed task: no chain, chord or link, which would start others."""
     if then is None:
         return None
     task = then.get("task") if isinstance(then, dict) else None
@@ -58,7 +80,15 @@ def _allowed(then: dict[str, Any] | None) -> "Signature[Any] | None":
         raise InvalidArgument(
             f"then names task {task!r:.100}, which COORDINATION['CONTINUATIONS'] does not allow."
         )
-    return Signature.from_dict(then)
+    parts = {part: value for part, value in then.items() if value}
+    options = parts.pop("options", {})
+    strange = {*set(parts) - THEN_PARTS, *set(options) - THEN_OPTIONS}
+    if strange:
+        raise InvalidArgument(
+            f"then may hold {', '.join(sorted(THEN_PARTS))} and the options "
+            f"{', '.join(sorted(THEN_OPTIONS))}; not {', '.join(sorted(map(repr, strange)))}."
+        )
+    return Signature(**parts, options=options)
 
 
 def _known(gid: str, standing: Standing | None) -> Standing:

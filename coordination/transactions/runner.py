@@ -18,7 +18,7 @@ from coordination.kernel.gids import branch_gid
 from coordination.transactions import dispatch
 from coordination.transactions.branches import last, one_phase, tcc, witness, xa
 from coordination.transactions.branches.answer import Busy, InDoubt
-from coordination.transactions.branches.body import Attempt
+from coordination.transactions.branches.body import PREPARED, Attempt
 from coordination.transactions.coordinator import identity, store
 from coordination.transactions.engine import Continue, Decide, Effect, Send, step
 from coordination.transactions.mailbox import process_mailbox
@@ -67,8 +67,8 @@ def _perform(snapshot: Snapshot, effect: Effect, *, skip: Collection[int], resen
         continue_after(snapshot.gid)
     elif isinstance(effect, Send) and effect.seq not in skip:
         branch = snapshot.branches[effect.seq - 1]
-        dispatch.send(effect.phase, gid=snapshot.gid, seq=effect.seq, node=branch.node)
-        if resend:
+        sent = dispatch.send(effect.phase, gid=snapshot.gid, seq=effect.seq, node=branch.node)
+        if sent and resend:
             store().note(
                 snapshot.gid,
                 "branch.sent",
@@ -132,18 +132,33 @@ def follow(work: Work, ballot: Ballot, standing: Standing) -> None:
 
 def answer(work: Work) -> Ballot:
     """The ballot of a branch that prepares or commits alone. Raises Busy or InDoubt."""
-    if work.attempt > ATTEMPTS_MAX:
-        reason = f"given up after {ATTEMPTS_MAX} attempts that ended without an answer"
-        return Ballot(seq=work.seq, vote=Vote.NO, reason=reason)
     try:
         participant = lookup(work.participant)
     except UnknownParticipant as error:
         return Ballot(seq=work.seq, vote=Vote.NO, actual=Actual.ABORTED, reason=str(error))
+    if work.attempt > ATTEMPTS_MAX:
+        return _give_up(work)
     if work.mode is Mode.TCC:
         return tcc.prepare(work, participant)
     if work.form is Form.ONE_PHASE:
         return one_phase.prepare(work, participant)
     return xa.prepare(work, participant)
+
+
+def _give_up(work: Work) -> Ballot:
+    """The vote after too many attempts, unless one of them is running or has left its work.
+
+    Raises Busy while one runs.
+    """
+    reason = f"given up after {ATTEMPTS_MAX} attempts that ended without an answer"
+    if work.mode is Mode.TCC:
+        return tcc.give_up(work, reason)
+    gid = branch_gid(work.gid, work.seq)
+    if witness.is_prepared(work.using, gid):
+        return xa.found(work, PREPARED)
+    if (kind := witness.bury(work.using, gid)) == witness.TOMBSTONE:
+        return Ballot(seq=work.seq, vote=Vote.NO, actual=Actual.ABORTED, reason=reason)
+    return xa.found(work, kind)
 
 
 def decide_last(attempt: Attempt, others: tuple[Ballot, ...] = ()) -> Standing | None:
@@ -193,6 +208,8 @@ def end(work: Work, outcome: Outcome) -> Result:
 def start_end(work: Work, outcome: Outcome) -> Exchange | None:
     """Begin to end a branch; None where that is not a matter of one statement."""
     hit("branch.finish.before")
+    if not work.using:
+        lookup(work.participant)  # raises: no process knew it, so nobody can say where it worked
     return None if work.mode is Mode.TCC else xa.start_finish(work, outcome)
 
 

@@ -19,6 +19,8 @@ BROKEN: dict[str, str] = {}
 """Body that gets a no → what its reason must say."""
 KEPT: dict[str, str] = {}
 """Body that is fine → its vote."""
+UNPREPARABLE: dict[str, str] = {}
+"""Body that is fine unless it is to be prepared → what the reason must say then."""
 ESCAPED: list[str] = []
 """Bodies whose work was committed behind our back."""
 
@@ -42,6 +44,14 @@ def bound(body: Body, using: str) -> Callable[[Context], None]:
 def broken(reason: str) -> Callable[[Body], Body]:
     def decorate(body: Body) -> Body:
         BROKEN[registered(body)] = reason
+        return body
+
+    return decorate
+
+
+def unpreparable(reason: str) -> Callable[[Body], Body]:
+    def decorate(body: Body) -> Body:
+        UNPREPARABLE[registered(body)] = reason
         return body
 
     return decorate
@@ -137,13 +147,13 @@ def rolls_back_and_works_on(ctx: Context, using: str) -> None:
     change(using)
 
 
-@broken("NOTIFY|LISTEN")
+@unpreparable("NOTIFY|LISTEN")
 def notifies(ctx: Context, using: str) -> None:
     change(using)
     execute(using, "NOTIFY somebody")
 
 
-@broken("temporary")
+@unpreparable("temporary")
 def uses_a_temporary_table(ctx: Context, using: str) -> None:
     execute(using, "CREATE TEMPORARY TABLE passing (n int) ON COMMIT DROP")
     change(using)

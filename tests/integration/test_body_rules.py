@@ -91,6 +91,18 @@ def test_a_broken_rule_is_a_no_with_its_reason_and_leaves_nothing(body: str, for
     assert_nothing_left(ran)
 
 
+@pytest.mark.parametrize("body", bodies.UNPREPARABLE)
+def test_what_postgresql_cannot_prepare_is_a_no_where_it_is_to_be_prepared(
+    body: str, form: str
+) -> None:
+    ran = run(body, form)
+
+    kept = form != "prepare"
+    assert (ran.row.outcome, ran.change) == ("committed" if kept else "aborted", kept)
+    assert kept or re.search(bodies.UNPREPARABLE[body], ran.branch.reason), ran.branch.reason
+    assert_nothing_left(ran)
+
+
 @pytest.mark.parametrize("body", bodies.ESCAPED)
 def test_a_body_that_commits_by_itself_is_a_no_and_a_recorded_heuristic(
     body: str, form: str

@@ -75,45 +75,47 @@ END $$;
 
 -- concord_settle: write back a locked transaction row after its counts or outcome changed, decide
 -- its end, and append the events of both. Internal to the functions below.
---   p_old     the row as it was locked
---   p_new     the row as it shall be (version already counts the caller's own events)
---   → the row as it stands
+--   p_was        the outcome as it was locked
+--   p_outcome…   the row as it shall be (version already counts the caller's own events)
+--   → whether the transaction has ended with it
 CREATE FUNCTION concord_settle(
-    p_old concord_transaction, p_new concord_transaction, p_patience_ms bigint, p_by text
-) RETURNS concord_transaction LANGUAGE plpgsql AS $$
+    p_gid text, p_was text, p_outcome text, p_reason text, p_pending int, p_unfinished int,
+    p_version int, p_patience_ms bigint, p_node text, p_by text
+) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    v_now timestamptz := clock_timestamp();
+    v_decides boolean := p_was IS NULL AND p_outcome IS NOT NULL;
+    v_ends boolean := p_outcome IS NOT NULL AND p_unfinished = 0;
+    v_heuristic text := '';
 BEGIN
-    IF p_old.outcome IS NULL AND p_new.outcome IS NOT NULL THEN
-        p_new.version := p_new.version + 1;
-        p_new.decided_at := v_now;
-        p_new.decided_by := p_by;
-        p_new.attempts := 0;
-        p_new.next_at := v_now + p_patience_ms * interval '1 millisecond';
-        PERFORM concord_emit('transaction.decided', p_new.gid, p_new.version, p_new.node, p_by,
-            jsonb_build_object('outcome', p_new.outcome, 'reason', p_new.reason, 'by', p_by));
+    IF v_decides THEN
+        p_version := p_version + 1;
+        PERFORM concord_emit('transaction.decided', p_gid, p_version, p_node, p_by,
+            jsonb_build_object('outcome', p_outcome, 'reason', p_reason, 'by', p_by));
     END IF;
-    IF p_new.outcome IS NOT NULL AND p_new.unfinished = 0 AND p_old.ended_at IS NULL THEN
-        p_new.version := p_new.version + 1;
-        p_new.ended_at := v_now;
-        p_new.next_at := NULL;
+    IF v_ends THEN
+        p_version := p_version + 1;
         SELECT CASE
                 WHEN bool_or(b.actual = 'heuristic_hazard') THEN 'hazard'
                 WHEN NOT bool_or(b.actual LIKE 'heuristic%') THEN ''
                 WHEN bool_and(b.actual IN ('heuristic_rollback', 'read_only')) THEN 'rollback'
                 WHEN bool_and(b.actual IN ('heuristic_commit', 'read_only')) THEN 'commit'
                 ELSE 'mixed' END
-            INTO p_new.heuristic FROM concord_branch b WHERE b.transaction_id = p_new.gid;
-        PERFORM concord_emit('transaction.ended', p_new.gid, p_new.version, p_new.node, p_by,
-            jsonb_build_object('outcome', p_new.outcome, 'heuristic', p_new.heuristic));
+            INTO v_heuristic FROM concord_branch b WHERE b.transaction_id = p_gid;
+        PERFORM concord_emit('transaction.ended', p_gid, p_version, p_node, p_by,
+            jsonb_build_object('outcome', p_outcome, 'heuristic', v_heuristic));
     END IF;
     UPDATE concord_transaction t SET
-        outcome = p_new.outcome, reason = p_new.reason, decided_by = p_new.decided_by,
-        pending = p_new.pending, unfinished = p_new.unfinished, heuristic = p_new.heuristic,
-        version = p_new.version, decided_at = p_new.decided_at, ended_at = p_new.ended_at,
-        next_at = p_new.next_at, attempts = p_new.attempts, continued_at = p_new.continued_at
-    WHERE t.gid = p_new.gid;
-    RETURN p_new;
+        outcome = p_outcome, reason = p_reason, pending = p_pending, unfinished = p_unfinished,
+        version = p_version, heuristic = v_heuristic,
+        decided_at = CASE WHEN v_decides THEN clock_timestamp() ELSE t.decided_at END,
+        decided_by = CASE WHEN v_decides THEN p_by ELSE t.decided_by END,
+        attempts = CASE WHEN v_decides THEN 0 ELSE t.attempts END,
+        ended_at = CASE WHEN v_ends THEN clock_timestamp() ELSE t.ended_at END,
+        next_at = CASE WHEN v_ends THEN NULL
+                       WHEN v_decides THEN clock_timestamp() + p_patience_ms * interval '1 millisecond'
+                       ELSE t.next_at END
+    WHERE t.gid = p_gid;
+    RETURN v_ends;
 END $$;
 
 
@@ -128,57 +130,63 @@ CREATE FUNCTION concord_vote(
     outcome text, reason text, decided_now boolean, mailbox text, pending int, unfinished int, ended boolean
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    v_old concord_transaction;
-    v_new concord_transaction;
-    v record;
-    v_last boolean := p_must;
+    v_was text;
+    v_node text;
+    v_version int;
+    v_fresh int;
+    v_finished int;
+    v_last boolean;
     v_refused text;
 BEGIN
-    SELECT * INTO v_old FROM concord_transaction t WHERE t.gid = p_gid FOR NO KEY UPDATE;
+    SELECT t.outcome, t.reason, t.mailbox, t.pending, t.unfinished, t.ended_at IS NOT NULL,
+            t.node, t.version
+        INTO v_was, reason, mailbox, pending, unfinished, ended, v_node, v_version
+        FROM concord_transaction t WHERE t.gid = p_gid FOR NO KEY UPDATE;
     IF NOT FOUND THEN RETURN; END IF;
-    v_new := v_old;
-    FOR v IN
+    WITH voted AS (
         UPDATE concord_branch b SET
             vote = x.vote, reason = x.reason, after_commit = x.after_commit,
             voted_at = clock_timestamp(), last_error = '',
             -- Alone in one phase it has committed already; an outcome against it came by force.
             actual = CASE WHEN b.form = 'one_phase' AND x.actual = 'committed'
-                               AND v_old.outcome = 'aborted' THEN 'heuristic_commit'
+                               AND v_was = 'aborted' THEN 'heuristic_commit'
                           ELSE x.actual END,
             finished_at = CASE WHEN x.actual IS NOT NULL THEN clock_timestamp() END
         FROM jsonb_to_recordset(p_ballots) AS x(
             seq smallint, vote text, actual text, reason text, after_commit boolean)
-        -- A vote that comes after the branch was finished has nothing left to say.
+        -- A vote on a branch that was finished meanwhile would be counted as finishing it again.
         WHERE b.transaction_id = p_gid AND b.seq = x.seq AND b.vote IS NULL AND b.actual IS NULL
         RETURNING b.seq, b.participant, b.form, b.vote, b.reason, b.actual
-    LOOP
-        v_new.version := v_new.version + 1;
-        v_new.pending := v_new.pending - 1;
-        v_new.unfinished := v_new.unfinished - (v.actual IS NOT NULL)::int;
-        v_last := v_last OR (v.form = 'last' AND v.vote = 'yes');
-        IF v.vote = 'no' AND v_refused IS NULL THEN
-            v_refused := v.participant || ' voted no: ' || v.reason;
-        END IF;
-        PERFORM concord_emit('branch.voted', p_gid, v_new.version, v_old.node, p_by,
-            jsonb_build_object('seq', v.seq, 'vote', v.vote, 'reason', v.reason,
-                               'actual', v.actual, 'by', p_by));
-    END LOOP;
-    IF v_last AND (v_old.outcome IS NOT NULL OR v_new.pending > 0 OR v_refused IS NOT NULL) THEN
+    ), told AS (
+        INSERT INTO concord_event (kind, object, name, version, at, node, actor, data)
+        SELECT 'branch.voted', 'transaction', p_gid, v_version + row_number() OVER (ORDER BY v.seq),
+            clock_timestamp(), v_node, p_by, jsonb_build_object('seq', v.seq, 'vote', v.vote,
+                'reason', v.reason, 'actual', v.actual, 'by', p_by)
+        FROM voted v
+    )
+    SELECT count(*), count(v.actual), coalesce(bool_or(v.form = 'last' AND v.vote = 'yes'), false),
+            (array_agg(v.participant || ' voted no: ' || v.reason ORDER BY v.seq)
+                FILTER (WHERE v.vote = 'no'))[1]
+        INTO v_fresh, v_finished, v_last, v_refused FROM voted v;
+    pending := pending - v_fresh;
+    unfinished := unfinished - v_finished;
+    IF (v_last OR p_must) AND (v_was IS NOT NULL OR pending > 0 OR v_refused IS NOT NULL) THEN
         RAISE EXCEPTION 'last agent of % may not commit: outcome %, % votes missing',
-            p_gid, coalesce(v_old.outcome, 'none'), v_new.pending USING ERRCODE = 'CC001';
+            p_gid, coalesce(v_was, 'none'), pending USING ERRCODE = 'CC001';
     END IF;
-    IF v_new.outcome IS NULL AND v_refused IS NOT NULL THEN
-        v_new.outcome := 'aborted';
-        v_new.reason := v_refused;
-    ELSIF v_new.outcome IS NULL AND v_new.pending = 0 THEN
-        v_new.outcome := 'committed';
+    outcome := v_was;
+    IF v_was IS NULL AND v_refused IS NOT NULL THEN
+        outcome := 'aborted';
+        reason := v_refused;
+    ELSIF v_was IS NULL AND pending = 0 THEN
+        outcome := 'committed';
     END IF;
-    IF v_new.version > v_old.version THEN
-        v_new := concord_settle(v_old, v_new, p_patience_ms, p_by);
+    decided_now := v_was IS NULL AND outcome IS NOT NULL;
+    IF v_fresh > 0 THEN
+        ended := concord_settle(p_gid, v_was, outcome, reason, pending, unfinished,
+            v_version + v_fresh, p_patience_ms, v_node, p_by);
     END IF;
-    RETURN QUERY SELECT v_new.outcome::text, v_new.reason,
-        v_old.outcome IS NULL AND v_new.outcome IS NOT NULL, v_new.mailbox::text,
-        v_new.pending::int, v_new.unfinished::int, v_new.ended_at IS NOT NULL;
+    RETURN NEXT;
 END $$;
 
 
@@ -191,25 +199,26 @@ CREATE FUNCTION concord_decide(
     outcome text, reason text, decided_now boolean, mailbox text, pending int, unfinished int, ended boolean
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    v_old concord_transaction;
-    v_new concord_transaction;
+    v_node text;
+    v_version int;
     v_settling boolean;
 BEGIN
-    SELECT * INTO v_old FROM concord_transaction t WHERE t.gid = p_gid FOR NO KEY UPDATE;
+    SELECT t.outcome, t.reason, t.mailbox, t.pending, t.unfinished, t.ended_at IS NOT NULL,
+            t.node, t.version
+        INTO outcome, reason, mailbox, pending, unfinished, ended, v_node, v_version
+        FROM concord_transaction t WHERE t.gid = p_gid FOR NO KEY UPDATE;
     IF NOT FOUND THEN RETURN; END IF;
-    v_new := v_old;
     -- A one-phase branch may have committed and not said so: only its witness may answer.
     SELECT EXISTS (SELECT FROM concord_branch b WHERE b.transaction_id = p_gid
                    AND b.form = 'one_phase' AND b.vote IS NULL) AND NOT p_force INTO v_settling;
-    IF v_old.outcome IS NULL AND NOT v_settling
-            AND (p_outcome = 'aborted' OR v_old.pending = 0) THEN
-        v_new.outcome := p_outcome;
-        v_new.reason := p_reason;
-        v_new := concord_settle(v_old, v_new, p_patience_ms, p_by);
+    decided_now := outcome IS NULL AND NOT v_settling AND (p_outcome = 'aborted' OR pending = 0);
+    IF decided_now THEN
+        outcome := p_outcome;
+        reason := p_reason;
+        ended := concord_settle(p_gid, NULL, outcome, reason, pending, unfinished, v_version,
+            p_patience_ms, v_node, p_by);
     END IF;
-    RETURN QUERY SELECT v_new.outcome::text, v_new.reason,
-        v_old.outcome IS NULL AND v_new.outcome IS NOT NULL, v_new.mailbox::text,
-        v_new.pending::int, v_new.unfinished::int, v_new.ended_at IS NOT NULL;
+    RETURN NEXT;
 END $$;
 
 
@@ -222,42 +231,48 @@ CREATE FUNCTION concord_finish(p_gid text, p_results jsonb, p_by text) RETURNS T
     outcome text, reason text, decided_now boolean, mailbox text, pending int, unfinished int, ended boolean
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    v_old concord_transaction;
-    v_new concord_transaction;
-    v record;
+    v_node text;
+    v_version int;
+    v_fresh int;
+    v_continues boolean;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
-    SELECT * INTO v_old FROM concord_transaction t WHERE t.gid = p_gid FOR NO KEY UPDATE;
+    SELECT t.outcome, t.reason, t.mailbox, t.pending, t.unfinished, t.ended_at IS NOT NULL,
+            t.node, t.version, t.then_signature IS NOT NULL AND t.continued_at IS NULL
+        INTO outcome, reason, mailbox, pending, unfinished, ended, v_node, v_version, v_continues
+        FROM concord_transaction t WHERE t.gid = p_gid FOR NO KEY UPDATE;
     IF NOT FOUND THEN RETURN; END IF;
-    IF v_old.outcome IS NULL THEN
+    IF outcome IS NULL THEN
         RAISE EXCEPTION 'branch of % finished before the decision', p_gid USING ERRCODE = 'CC002';
     END IF;
-    v_new := v_old;
-    FOR v IN
+    WITH done AS (
         UPDATE concord_branch b SET
             actual = x.actual, finished_at = clock_timestamp(), last_error = '', next_at = NULL,
             reason = CASE WHEN coalesce(x.reason, '') = '' THEN b.reason ELSE x.reason END
         FROM jsonb_to_recordset(p_results) AS x(seq smallint, actual text, reason text)
         WHERE b.transaction_id = p_gid AND b.seq = x.seq AND b.actual IS NULL
         RETURNING b.seq, b.actual, b.reason
-    LOOP
-        v_new.version := v_new.version + 1;
-        v_new.unfinished := v_new.unfinished - 1;
-        PERFORM concord_emit('branch.finished', p_gid, v_new.version, v_old.node, p_by,
-            jsonb_build_object('seq', v.seq, 'actual', v.actual, 'reason', v.reason, 'by', p_by));
-    END LOOP;
-    IF v_old.then_signature IS NOT NULL AND v_old.continued_at IS NULL
-            AND p_results @> '[{"seq": 0}]' THEN
-        v_new.version := v_new.version + 1;
-        v_new.unfinished := v_new.unfinished - 1;
-        v_new.continued_at := clock_timestamp();
-        PERFORM concord_emit('transaction.continued', p_gid, v_new.version, v_old.node, p_by, '{}');
+    ), told AS (
+        INSERT INTO concord_event (kind, object, name, version, at, node, actor, data)
+        SELECT 'branch.finished', 'transaction', p_gid, v_version + row_number() OVER (ORDER BY d.seq),
+            clock_timestamp(), v_node, p_by, jsonb_build_object('seq', d.seq, 'actual', d.actual,
+                'reason', d.reason, 'by', p_by)
+        FROM done d
+    )
+    SELECT count(*) INTO v_fresh FROM done;
+    v_continues := v_continues AND p_results @> '[{"seq": 0}]';
+    IF v_continues THEN
+        v_fresh := v_fresh + 1;
+        UPDATE concord_transaction t SET continued_at = clock_timestamp() WHERE t.gid = p_gid;
+        PERFORM concord_emit('transaction.continued', p_gid, v_version + v_fresh, v_node, p_by, '{}');
     END IF;
-    IF v_new.version > v_old.version THEN
-        v_new := concord_settle(v_old, v_new, 0, p_by);
+    decided_now := false;
+    IF v_fresh > 0 THEN
+        unfinished := unfinished - v_fresh;
+        ended := concord_settle(p_gid, outcome, outcome, reason, pending, unfinished,
+            v_version + v_fresh, 0, v_node, p_by);
     END IF;
-    RETURN QUERY SELECT v_new.outcome::text, v_new.reason, false, v_new.mailbox::text,
-        v_new.pending::int, v_new.unfinished::int, v_new.ended_at IS NOT NULL;
+    RETURN NEXT;
 END $$;
 
 

@@ -32,6 +32,8 @@ COMMITTED_ITSELF = "SELECT current_setting('concord.committed', true) = %s"
 
 WROTE_NOTHING = "CC004"
 PREPARED, BUSY = "P", "B"
+TIMEOUT_MS_MAX = 2**31 - 1
+"""The largest timeout PostgreSQL takes: 24 days."""
 
 _read_only: set[str] = set()
 """Participants whose last body wrote nothing: they are asked first, not refused with an error."""
@@ -78,7 +80,7 @@ class Attempt:
                 f"{using} is inside atomic() or has autocommit off: nothing can be prepared"
             )
             return None
-        limit = f"{max(1, self.work.remaining_ms)}ms"
+        limit = f"{min(max(1, self.work.remaining_ms), TIMEOUT_MS_MAX)}ms"
         try:
             self._hold_commit()
             self._stack.enter_context(transaction.atomic(using=using, durable=True))
@@ -203,7 +205,7 @@ class Attempt:
                 "its body committed by itself; that work stays", committed_by_itself=True
             )
         else:
-            self.refusal = Refusal(_words(error))
+            self.refusal = Refusal(words(error))
 
     def _doubt(self, error: Exception) -> None:
         self.abandon()
@@ -217,7 +219,8 @@ class Attempt:
         return isinstance(database.translate(error, connection=connection), ConnectionLost)
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
+    """Why a body is not kept, for its vote."""
     if isinstance(error, VotedNo | Unusable | StatementRefused):
         return str(error)
     return f"{type(error).__name__}: {error}"

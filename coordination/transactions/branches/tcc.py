@@ -16,13 +16,20 @@ from django.utils import timezone
 from coordination.connections import database
 from coordination.failpoints import hit
 from coordination.kernel.gids import branch_gid
-from coordination.transactions.branches.answer import InDoubt
+from coordination.transactions.branches.answer import Busy, InDoubt
+from coordination.transactions.branches.body import TIMEOUT_MS_MAX, Unusable, words
 from coordination.transactions.context import Context, VotedNo
 from coordination.transactions.participants import Participant
 from coordination.transactions.types import Actual, Ballot, Outcome, Result, Vote, Work
 
 TRY, CONFIRM, CANCEL = "try", "confirm", "cancel"
 
+FINISH_LOCK_MS = 10_000
+"""How long a confirm or cancel waits for somebody else's row lock before it is tried again."""
+
+TAKE = """
+SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0)), set_config('lock_timeout', %s, true),
+    set_config('statement_timeout', coalesce(%s, current_setting('statement_timeout')), true)"""
 RAISE_BARRIER = """
 INSERT INTO concord_barrier (branch_gid, op, reason, after_commit, at)
 VALUES (%s, %s, %s, NULL, %s) ON CONFLICT (branch_gid, op) DO NOTHING"""
@@ -38,7 +45,7 @@ UPDATE concord_barrier SET after_commit = %s WHERE branch_gid = %s AND op = 'try
 def prepare(work: Work, participant: Participant) -> Ballot:
     """Reserve once and vote; a repeated message gets the first answer.
 
-    Raises InDoubt when the reply to the commit was lost.
+    Raises Busy when another attempt is at it, InDoubt when the reply to the commit was lost.
     """
     gid = branch_gid(work.gid, work.seq)
     if database.in_transaction(work.using):
@@ -49,32 +56,56 @@ def prepare(work: Work, participant: Participant) -> Ballot:
     context = Context(gid=work.gid, branch=gid, remaining_ms=work.remaining_ms)
     try:
         with transaction.atomic(using=work.using, durable=True):
+            _take(work.using, gid, lock_ms=work.remaining_ms, statement_ms=work.remaining_ms)
             if not _pass(work.using, gid, TRY, TRY):
                 return _repeated(work, gid)
             hit("branch.prepare.before")
             participant.body(context, **work.args)
             if context.refusal is not None:
                 raise VotedNo(context.refusal)
+            if context.remaining == 0:
+                raise Unusable("its reserve returned after the deadline")
+            _require_kept(work.using, gid, TRY)
             if context.signatures:
                 _execute(work.using, KEEP_SIGNATURES, json.dumps(context.signatures), gid)
+    except Busy:
+        raise
     except Exception as error:
-        if context.refusal is not None:
-            return _no(work, context.refusal)
         if _unreachable(work.using, error):
             raise InDoubt(str(error)) from error
-        return _no(work, f"{type(error).__name__}: {error}")
+        return _failed(work, gid, context.refusal or words(error))
     hit("branch.prepare.after")
     return Ballot(seq=work.seq, vote=Vote.YES, after_commit=bool(context.signatures))
 
 
+def give_up(work: Work, reason: str) -> Ballot:
+    """Vote no and see that it stays so, unless the branch is reserved by now.
+
+    Raises Busy while an attempt runs, InDoubt when nothing could be learned.
+    """
+    gid = branch_gid(work.gid, work.seq)
+    try:
+        with transaction.atomic(using=work.using, durable=True):
+            _take(work.using, gid, lock_ms=FINISH_LOCK_MS)
+            if _pass(work.using, gid, TRY, CANCEL):
+                return _no(work, reason)
+            return _repeated(work, gid)
+    except (DatabaseError, InterfaceError) as error:
+        _unreachable(work.using, error)
+        raise InDoubt(str(error)) from error
+
+
 def finish(work: Work, outcome: Outcome, participant: Participant) -> Result:
-    """Confirm or cancel once. Raises InDoubt when that failed, and it has to be tried again."""
+    """Confirm or cancel once. Raises Busy or InDoubt when it has to be tried again."""
     gid = branch_gid(work.gid, work.seq)
     context = Context(gid=work.gid, branch=gid)
     step = _confirm if outcome is Outcome.COMMITTED else _cancel
     try:
         with transaction.atomic(using=work.using, durable=True):
+            _take(work.using, gid, lock_ms=FINISH_LOCK_MS)
             actual = step(work, gid, lambda method: method(context, **work.args), participant)
+    except Busy:
+        raise
     except Exception as error:
         _unreachable(work.using, error)
         raise InDoubt(f"{type(error).__name__}: {error}") from error
@@ -98,6 +129,7 @@ def _confirm(work: Work, gid: str, call: Call, participant: Participant) -> Actu
     if _pass(work.using, gid, CONFIRM, CONFIRM):
         assert participant.confirm is not None
         call(participant.confirm)
+        _require_kept(work.using, gid, CONFIRM)
     return Actual.COMMITTED
 
 
@@ -112,6 +144,7 @@ def _cancel(work: Work, gid: str, call: Call, participant: Participant) -> Actua
     if _pass(work.using, gid, CANCEL, CANCEL):
         assert participant.cancel is not None
         call(participant.cancel)
+        _require_kept(work.using, gid, CANCEL)
     return Actual.ABORTED
 
 
@@ -123,6 +156,24 @@ def _finding(actual: Actual) -> str:
     return ""
 
 
+def _failed(work: Work, gid: str, reason: str) -> Ballot:
+    """A no; certain to have left nothing, unless the body had committed by itself before."""
+    if _one(work.using, RESERVED, gid) is None:
+        return _no(work, reason)
+    return Ballot(seq=work.seq, vote=Vote.NO, reason=f"{reason} (after it committed by itself)")
+
+
+def _require_kept(using: str, gid: str, op: str) -> None:
+    """Raise unless the work of a step and its barrier are about to be committed together.
+
+    PostgreSQL answers COMMIT of a failed transaction with ROLLBACK and without an error.
+    """
+    if connections[using].needs_rollback:
+        raise Unusable("its body marked the transaction for rollback")
+    if _one(using, REASON, gid, op) is None:
+        raise Unusable("its body ended the transaction by itself")
+
+
 def _repeated(work: Work, gid: str) -> Ballot:
     row = _one(work.using, RESERVED, gid)
     if row is not None and row[0] == TRY:
@@ -132,6 +183,20 @@ def _repeated(work: Work, gid: str) -> Ballot:
 
 def _no(work: Work, reason: str) -> Ballot:
     return Ballot(seq=work.seq, vote=Vote.NO, actual=Actual.ABORTED, reason=reason)
+
+
+def _take(using: str, gid: str, *, lock_ms: int, statement_ms: int | None = None) -> None:
+    """Keep other attempts at the branch out, and bound what it waits for, while this one lasts.
+
+    Raises Busy when another is at it. SQLite lets one writer in at a time anyway.
+    """
+    if connections[using].vendor != "postgresql":
+        return
+    lock = f"{min(lock_ms, TIMEOUT_MS_MAX)}ms"
+    statement = None if statement_ms is None else f"{min(statement_ms, TIMEOUT_MS_MAX)}ms"
+    row = _one(using, TAKE, gid, lock, statement)
+    if row is None or not row[0]:
+        raise Busy(gid)
 
 
 def _pass(using: str, gid: str, op: str, reason: str) -> bool:

@@ -1,0 +1,59 @@
+"""Private servers with everything in them that a part of the bench needs."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from config.servers import Servers
+
+_PROFILE = {
+    "DEBUG": "0",
+    "DEMO": "1",
+    "DJANGO_SETTINGS_MODULE": "bench.settings",
+    "HTTPS": "0",
+    "LOG_JSON": "0",
+    "LOG_LEVEL": "ERROR",
+    "SECRET_KEY": "only-for-the-bench",
+    "STATIC_MANIFEST": "0",
+}
+
+
+@contextmanager
+def ground(broker: str) -> Iterator[Servers]:
+    """Start servers, set Django up on them, create the tables; everything ends with the block."""
+    os.environ.update(_PROFILE, BROKER=broker)
+    names = ["postgresql", "redis", *(["rabbitmq"] if broker == "rabbitmq" else [])]
+    with Servers(*names) as servers:
+        os.environ.update(servers.environment)
+        _migrate()
+        yield servers
+
+
+def _migrate() -> None:
+    import django
+    from django.core.management import call_command
+    from django.db import connections
+
+    from bench import rows
+
+    django.setup()
+    for alias in connections:
+        call_command("migrate", database=alias, verbosity=0, interactive=False)
+    rows.create()
+
+
+def start_workers(servers: Servers, *, concurrency: int = 2) -> None:
+    """Workers as `make up` has them: preparing and finishing in processes of their own."""
+    for name, queues in (("prepare", "bank.prepare"), ("finish", "bank.finish,bank.decide")):
+        servers.run(
+            f"worker-{name}",
+            [
+                *(sys.executable, "-m", "celery", "--quiet", "--app", "config", "worker"),
+                *("--queues", queues, "--concurrency", str(concurrency)),
+                *("--hostname", f"{name}@%h", "--loglevel", "ERROR"),
+                *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+            ],
+            # As root, Celery warns at length.
+            os.environ | {"PYTHONWARNINGS": "ignore"},
+        )

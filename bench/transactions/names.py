@@ -1,0 +1,11 @@
+"""Names of the cases, as they are printed."""
+
+RAW = "raw psycopg TPC, sequential"
+IN_FLIGHT = "raw, both in flight (libpq)"
+REGISTER = "Concord inline, register form"
+LAST_AGENT = "Concord inline, last agent"
+CELERY_1, CELERY_32 = "Concord through Celery, 1", "Concord through Celery, 32"
+CHORDS = "naive Celery, chord + chord"
+GETS = "naive Celery, send both, get each"
+UNAWAITED = "naive Celery, commits not awaited"
+DBOS_1, DBOS_32 = "DBOS, workflow of two steps, 1", "DBOS, workflow of two steps, 32"

@@ -84,6 +84,7 @@ class Exchange:
     def __init__(self, connection: BaseDatabaseWrapper, *, due: float) -> None:
         self.due = due
         self.answered = False
+        self.unsent = False
         self._connection = connection
         self._begun = 0
         self._replies: list[Reply] = []
@@ -96,7 +97,7 @@ class Exchange:
         except StoreUnavailable as error:
             self.answered, self._error = True, error
             return
-        transformer = Transformer(self._raw)
+        self._transformer = transformer = Transformer(self._raw)
         texts = [_compose(transformer, statement) for statement in statements]
         idle = self._raw.pgconn.transaction_status == TransactionStatus.IDLE
         if idle and not self._raw.autocommit:
@@ -104,7 +105,7 @@ class Exchange:
             self._begun = 1
         try:
             self._raw.pgconn.send_query(b";".join(texts))
-            self.pump()
+            self.unsent = self._raw.pgconn.flush() != 0
         except psycopg.Error as error:
             self._fail(error)
 
@@ -112,15 +113,13 @@ class Exchange:
     def socket(self) -> int:
         return self._raw.pgconn.socket
 
-    def pump(self) -> bool:
-        """Move bytes both ways; True while there is more to be written."""
+    def pump(self) -> None:
+        """Move bytes both ways; `unsent` tells whether there is more to be written."""
         try:
-            unsent = self._raw.pgconn.flush() != 0
+            self.unsent = self._raw.pgconn.flush() != 0
             self._read()
         except psycopg.Error as error:
             self._fail(error)
-            return False
-        return unsent
 
     def expire(self) -> None:
         """Give up: the deadline has passed."""
@@ -145,7 +144,7 @@ class Exchange:
                 self._error = translate(error, connection=self._connection)
                 self._error.__cause__ = error
             elif self._error is None:
-                self._replies.append(_reply(self._raw, result))
+                self._replies.append(_reply(self._transformer, result))
 
     def _fail(self, error: psycopg.Error) -> None:
         self.answered = True
@@ -173,17 +172,18 @@ def wait(*exchanges: Exchange) -> None:
     """
     poll = select.poll()
     waiting = {exchange.socket: exchange for exchange in exchanges if not exchange.answered}
-    for socket in waiting:
-        poll.register(socket, select.POLLIN | select.POLLOUT)
+    for socket, exchange in waiting.items():
+        poll.register(socket, select.POLLIN | (select.POLLOUT if exchange.unsent else 0))
     while waiting:
         left_ms = (min(each.due for each in waiting.values()) - time.monotonic()) * 1000
         for socket, _ in poll.poll(max(0.0, left_ms)):
-            unsent = waiting[socket].pump()
-            if waiting[socket].answered:
+            exchange = waiting[socket]
+            exchange.pump()
+            if exchange.answered:
                 poll.unregister(socket)
                 del waiting[socket]
             else:
-                poll.modify(socket, select.POLLIN | (select.POLLOUT if unsent else 0))
+                poll.modify(socket, select.POLLIN | (select.POLLOUT if exchange.unsent else 0))
         if left_ms <= 0:
             _expire(waiting, poll)
 
@@ -221,10 +221,9 @@ def _begin(raw: psycopg.Connection[Any]) -> bytes:
     return b"BEGIN ISOLATION LEVEL " + level.name.replace("_", " ").encode()
 
 
-def _reply(raw: psycopg.Connection[Any], result: PGresult) -> Reply:
+def _reply(transformer: AbstractTransformer, result: PGresult) -> Reply:
     rows: list[tuple[Any, ...]] = []
     if result.status == ExecStatus.TUPLES_OK:
-        transformer = Transformer(raw)
         transformer.set_pgresult(result)
         rows = transformer.load_rows(0, result.ntuples, tuple)
     return Reply(rows, (result.command_status or b"").decode())

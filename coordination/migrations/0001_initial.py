@@ -6,234 +6,428 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Cursor',
+            name="Cursor",
             fields=[
-                ('name', models.TextField(primary_key=True, serialize=False)),
-                ('seq', models.BigIntegerField(default=0)),
-                ('epoch', models.TextField()),
-                ('updated_at', models.DateTimeField(db_default=models.Func(function='clock_timestamp', output_field=models.DateTimeField()))),
+                ("name", models.TextField(primary_key=True, serialize=False)),
+                ("seq", models.BigIntegerField(default=0)),
+                ("epoch", models.TextField()),
+                (
+                    "updated_at",
+                    models.DateTimeField(
+                        db_default=models.Func(
+                            function="clock_timestamp", output_field=models.DateTimeField()
+                        )
+                    ),
+                ),
             ],
             options={
-                'db_table': 'concord_cursor',
+                "db_table": "concord_cursor",
             },
         ),
         migrations.CreateModel(
-            name='RollUp',
+            name="RollUp",
             fields=[
-                ('bucket', models.DateTimeField(primary_key=True, serialize=False)),
-                ('begun', models.IntegerField(default=0)),
-                ('committed', models.IntegerField(default=0)),
-                ('aborted', models.IntegerField(default=0)),
-                ('ended', models.IntegerField(default=0)),
-                ('decide_ms_sum', models.BigIntegerField(default=0)),
-                ('decide_ms_max', models.IntegerField(default=0)),
-                ('window_ms_sum', models.BigIntegerField(default=0)),
-                ('window_ms_max', models.IntegerField(default=0)),
+                ("bucket", models.DateTimeField(primary_key=True, serialize=False)),
+                ("begun", models.IntegerField(default=0)),
+                ("committed", models.IntegerField(default=0)),
+                ("aborted", models.IntegerField(default=0)),
+                ("ended", models.IntegerField(default=0)),
+                ("decide_ms_sum", models.BigIntegerField(default=0)),
+                ("decide_ms_max", models.IntegerField(default=0)),
+                ("window_ms_sum", models.BigIntegerField(default=0)),
+                ("window_ms_max", models.IntegerField(default=0)),
             ],
             options={
-                'db_table': 'concord_rollup',
+                "db_table": "concord_rollup",
             },
         ),
         migrations.CreateModel(
-            name='Verdict',
+            name="Verdict",
             fields=[
-                ('name', models.TextField(primary_key=True, serialize=False)),
-                ('state', models.TextField(choices=[('HOLDS', 'HOLDS'), ('VIOLATED', 'VIOLATED'), ('UNPROVEN', 'UNPROVEN'), ('CHECKING', 'CHECKING')])),
-                ('reason', models.TextField(default='')),
-                ('checked', models.BigIntegerField(default=0)),
-                ('violations', models.IntegerField(default=0)),
-                ('acknowledged', models.IntegerField(default=0)),
-                ('window_start', models.DateTimeField(null=True)),
-                ('checked_at', models.DateTimeField(null=True)),
-                ('period_s', models.FloatField()),
-                ('evidence', models.JSONField(default=dict)),
+                ("name", models.TextField(primary_key=True, serialize=False)),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[
+                            ("HOLDS", "HOLDS"),
+                            ("VIOLATED", "VIOLATED"),
+                            ("UNPROVEN", "UNPROVEN"),
+                            ("CHECKING", "CHECKING"),
+                        ]
+                    ),
+                ),
+                ("reason", models.TextField(default="")),
+                ("checked", models.BigIntegerField(default=0)),
+                ("violations", models.IntegerField(default=0)),
+                ("acknowledged", models.IntegerField(default=0)),
+                ("window_start", models.DateTimeField(null=True)),
+                ("checked_at", models.DateTimeField(null=True)),
+                ("period_s", models.FloatField()),
+                ("evidence", models.JSONField(default=dict)),
             ],
             options={
-                'db_table': 'concord_verdict',
+                "db_table": "concord_verdict",
             },
         ),
         migrations.CreateModel(
-            name='Witness',
+            name="Witness",
             fields=[
-                ('branch_gid', models.CharField(max_length=70, primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=1)),
-                ('after_commit', models.JSONField(null=True)),
-                ('at', models.DateTimeField()),
+                ("branch_gid", models.CharField(max_length=70, primary_key=True, serialize=False)),
+                ("kind", models.CharField(max_length=1)),
+                ("after_commit", models.JSONField(null=True)),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'verbose_name_plural': 'witnesses',
-                'db_table': 'concord_witness',
+                "verbose_name_plural": "witnesses",
+                "db_table": "concord_witness",
             },
         ),
         migrations.CreateModel(
-            name='Barrier',
+            name="Barrier",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('branch_gid', models.CharField(max_length=70)),
-                ('op', models.CharField(max_length=7)),
-                ('reason', models.CharField(max_length=7)),
-                ('after_commit', models.JSONField(null=True)),
-                ('at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("branch_gid", models.CharField(max_length=70)),
+                ("op", models.CharField(max_length=7)),
+                ("reason", models.CharField(max_length=7)),
+                ("after_commit", models.JSONField(null=True)),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'concord_barrier',
-                'constraints': [models.UniqueConstraint(fields=('branch_gid', 'op'), name='concord_barrier_op')],
+                "db_table": "concord_barrier",
+                "constraints": [
+                    models.UniqueConstraint(fields=("branch_gid", "op"), name="concord_barrier_op")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('seq', models.BigIntegerField(editable=False, null=True)),
-                ('kind', models.TextField()),
-                ('object', models.TextField()),
-                ('name', models.TextField()),
-                ('version', models.IntegerField()),
-                ('at', models.DateTimeField(db_default=models.Func(function='clock_timestamp', output_field=models.DateTimeField()))),
-                ('node', models.TextField(db_default='')),
-                ('actor', models.TextField(db_default='')),
-                ('data', models.JSONField(default=dict)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("seq", models.BigIntegerField(editable=False, null=True)),
+                ("kind", models.TextField()),
+                ("object", models.TextField()),
+                ("name", models.TextField()),
+                ("version", models.IntegerField()),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=models.Func(
+                            function="clock_timestamp", output_field=models.DateTimeField()
+                        )
+                    ),
+                ),
+                ("node", models.TextField(db_default="")),
+                ("actor", models.TextField(db_default="")),
+                ("data", models.JSONField(default=dict)),
             ],
             options={
-                'db_table': 'concord_event',
-                'indexes': [models.Index(condition=models.Q(('seq__isnull', True)), fields=['id'], name='concord_event_unsequenced'), django.contrib.postgres.indexes.BrinIndex(fields=['at'], name='concord_event_at')],
-                'constraints': [models.UniqueConstraint(fields=('object', 'name', 'version'), name='concord_event_version'), models.UniqueConstraint(condition=models.Q(('seq__isnull', False)), fields=('seq',), name='concord_event_seq')],
+                "db_table": "concord_event",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("seq__isnull", True)),
+                        fields=["id"],
+                        name="concord_event_unsequenced",
+                    ),
+                    django.contrib.postgres.indexes.BrinIndex(
+                        fields=["at"], name="concord_event_at"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("object", "name", "version"), name="concord_event_version"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("seq__isnull", False)),
+                        fields=("seq",),
+                        name="concord_event_seq",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Intervention',
+            name="Intervention",
             fields=[
-                ('event_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('actor', models.TextField()),
-                ('action', models.TextField()),
-                ('object', models.TextField()),
-                ('name', models.TextField()),
-                ('reason', models.TextField(default='')),
+                ("event_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("actor", models.TextField()),
+                ("action", models.TextField()),
+                ("object", models.TextField()),
+                ("name", models.TextField()),
+                ("reason", models.TextField(default="")),
             ],
             options={
-                'db_table': 'concord_intervention',
-                'indexes': [models.Index(fields=['-at'], name='concord_intervention_at'), models.Index(fields=['object', 'name'], name='concord_intervention_name')],
+                "db_table": "concord_intervention",
+                "indexes": [
+                    models.Index(fields=["-at"], name="concord_intervention_at"),
+                    models.Index(fields=["object", "name"], name="concord_intervention_name"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Transaction',
+            name="Transaction",
             fields=[
-                ('gid', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200)),
-                ('protocol', models.CharField(max_length=8)),
-                ('node', models.CharField(max_length=16)),
-                ('key', models.CharField(max_length=200, null=True)),
-                ('digest', models.CharField(max_length=64)),
-                ('outcome', models.CharField(choices=[('committed', 'committed'), ('aborted', 'aborted')], max_length=9, null=True)),
-                ('reason', models.TextField(default='')),
-                ('decided_by', models.CharField(default='', max_length=100)),
-                ('pending', models.SmallIntegerField()),
-                ('unfinished', models.SmallIntegerField()),
-                ('heuristic', models.CharField(blank=True, choices=[('', ''), ('commit', 'commit'), ('rollback', 'rollback'), ('mixed', 'mixed'), ('hazard', 'hazard')], default='', max_length=8)),
-                ('version', models.IntegerField(default=1)),
-                ('created_at', models.DateTimeField()),
-                ('deadline_at', models.DateTimeField()),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('audited_at', models.DateTimeField(null=True)),
-                ('next_at', models.DateTimeField(null=True)),
-                ('attempts', models.IntegerField(default=0)),
-                ('mailbox', models.CharField(default='', max_length=120)),
-                ('then_signature', models.JSONField(null=True)),
-                ('continued_at', models.DateTimeField(null=True)),
+                ("gid", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=200)),
+                ("protocol", models.CharField(max_length=8)),
+                ("node", models.CharField(max_length=16)),
+                ("key", models.CharField(max_length=200, null=True)),
+                ("digest", models.CharField(max_length=64)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[("committed", "committed"), ("aborted", "aborted")],
+                        max_length=9,
+                        null=True,
+                    ),
+                ),
+                ("reason", models.TextField(default="")),
+                ("decided_by", models.CharField(default="", max_length=100)),
+                ("pending", models.SmallIntegerField()),
+                ("unfinished", models.SmallIntegerField()),
+                (
+                    "heuristic",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", ""),
+                            ("commit", "commit"),
+                            ("rollback", "rollback"),
+                            ("mixed", "mixed"),
+                            ("hazard", "hazard"),
+                        ],
+                        default="",
+                        max_length=8,
+                    ),
+                ),
+                ("version", models.IntegerField(default=1)),
+                ("created_at", models.DateTimeField()),
+                ("deadline_at", models.DateTimeField()),
+                ("decided_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("audited_at", models.DateTimeField(null=True)),
+                ("next_at", models.DateTimeField(null=True)),
+                ("attempts", models.IntegerField(default=0)),
+                ("mailbox", models.CharField(default="", max_length=120)),
+                ("then_signature", models.JSONField(null=True)),
+                ("continued_at", models.DateTimeField(null=True)),
             ],
             options={
-                'verbose_name': 'transaction',
-                'db_table': 'concord_transaction',
-                'permissions': [('resolve_transaction', 'Can retry and resolve transactions in doubt')],
-                'indexes': [models.Index(condition=models.Q(('next_at__isnull', False)), fields=['next_at'], name='concord_tx_due'), models.Index(condition=models.Q(('audited_at__isnull', True), ('ended_at__isnull', False)), fields=['ended_at'], name='concord_tx_unaudited'), models.Index(fields=['-created_at'], name='concord_tx_created')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('outcome__isnull', True), ('outcome__in', ['committed', 'aborted']), _connector='OR'), name='concord_tx_outcome')],
+                "verbose_name": "transaction",
+                "db_table": "concord_transaction",
+                "permissions": [
+                    ("resolve_transaction", "Can retry and resolve transactions in doubt")
+                ],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("next_at__isnull", False)),
+                        fields=["next_at"],
+                        name="concord_tx_due",
+                    ),
+                    models.Index(
+                        condition=models.Q(
+                            ("audited_at__isnull", True), ("ended_at__isnull", False)
+                        ),
+                        fields=["ended_at"],
+                        name="concord_tx_unaudited",
+                    ),
+                    models.Index(fields=["-created_at"], name="concord_tx_created"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("outcome__isnull", True),
+                            ("outcome__in", ["committed", "aborted"]),
+                            _connector="OR",
+                        ),
+                        name="concord_tx_outcome",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='TransactionRecord',
+            name="TransactionRecord",
             fields=[
-                ('gid', models.TextField(primary_key=True, serialize=False)),
-                ('feed_seq', models.BigIntegerField()),
-                ('version', models.IntegerField()),
-                ('name', models.TextField()),
-                ('protocol', models.TextField()),
-                ('node', models.TextField()),
-                ('key', models.TextField(null=True)),
-                ('state', models.TextField(choices=[('voting', 'voting'), ('applying', 'applying'), ('undoing', 'undoing'), ('committed', 'committed'), ('aborted', 'aborted'), ('heuristic', 'heuristic')])),
-                ('outcome', models.TextField(null=True)),
-                ('reason', models.TextField()),
-                ('heuristic', models.TextField()),
-                ('branches', models.JSONField()),
-                ('begun_at', models.DateTimeField(null=True)),
-                ('deadline_at', models.DateTimeField(null=True)),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('waits_for', models.TextField()),
-                ('gap', models.BooleanField()),
+                ("gid", models.TextField(primary_key=True, serialize=False)),
+                ("feed_seq", models.BigIntegerField()),
+                ("version", models.IntegerField()),
+                ("name", models.TextField()),
+                ("protocol", models.TextField()),
+                ("node", models.TextField()),
+                ("key", models.TextField(null=True)),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[
+                            ("voting", "voting"),
+                            ("applying", "applying"),
+                            ("undoing", "undoing"),
+                            ("committed", "committed"),
+                            ("aborted", "aborted"),
+                            ("heuristic", "heuristic"),
+                        ]
+                    ),
+                ),
+                ("outcome", models.TextField(null=True)),
+                ("reason", models.TextField()),
+                ("heuristic", models.TextField()),
+                ("branches", models.JSONField()),
+                ("begun_at", models.DateTimeField(null=True)),
+                ("deadline_at", models.DateTimeField(null=True)),
+                ("decided_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("waits_for", models.TextField()),
+                ("gap", models.BooleanField()),
             ],
             options={
-                'db_table': 'concord_transaction_record',
-                'indexes': [models.Index(fields=['-begun_at', '-gid'], name='concord_txrecord_begun'), models.Index(fields=['state', '-begun_at'], name='concord_txrecord_state'), models.Index(fields=['name', '-begun_at'], name='concord_txrecord_name'), models.Index(condition=models.Q(('ended_at__isnull', True)), fields=['begun_at'], name='concord_txrecord_open'), models.Index(condition=models.Q(('heuristic', ''), _negated=True), fields=['-begun_at'], name='concord_txrecord_heur')],
+                "db_table": "concord_transaction_record",
+                "indexes": [
+                    models.Index(fields=["-begun_at", "-gid"], name="concord_txrecord_begun"),
+                    models.Index(fields=["state", "-begun_at"], name="concord_txrecord_state"),
+                    models.Index(fields=["name", "-begun_at"], name="concord_txrecord_name"),
+                    models.Index(
+                        condition=models.Q(("ended_at__isnull", True)),
+                        fields=["begun_at"],
+                        name="concord_txrecord_open",
+                    ),
+                    models.Index(
+                        condition=models.Q(("heuristic", ""), _negated=True),
+                        fields=["-begun_at"],
+                        name="concord_txrecord_heur",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Violation',
+            name="Violation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('verdict', models.TextField()),
-                ('gid', models.TextField()),
-                ('branch_seq', models.SmallIntegerField(default=0)),
-                ('kind', models.TextField()),
-                ('sentence', models.TextField()),
-                ('evidence', models.JSONField(default=dict)),
-                ('found_at', models.DateTimeField(db_default=models.Func(function='clock_timestamp', output_field=models.DateTimeField()))),
-                ('acknowledged_at', models.DateTimeField(null=True)),
-                ('acknowledged_by', models.TextField(default='')),
-                ('acknowledged_reason', models.TextField(default='')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("verdict", models.TextField()),
+                ("gid", models.TextField()),
+                ("branch_seq", models.SmallIntegerField(default=0)),
+                ("kind", models.TextField()),
+                ("sentence", models.TextField()),
+                ("evidence", models.JSONField(default=dict)),
+                (
+                    "found_at",
+                    models.DateTimeField(
+                        db_default=models.Func(
+                            function="clock_timestamp", output_field=models.DateTimeField()
+                        )
+                    ),
+                ),
+                ("acknowledged_at", models.DateTimeField(null=True)),
+                ("acknowledged_by", models.TextField(default="")),
+                ("acknowledged_reason", models.TextField(default="")),
             ],
             options={
-                'db_table': 'concord_violation',
-                'indexes': [models.Index(condition=models.Q(('acknowledged_at__isnull', True)), fields=['verdict', '-found_at'], name='concord_violation_open'), models.Index(fields=['gid'], name='concord_violation_gid')],
-                'constraints': [models.UniqueConstraint(fields=('verdict', 'gid', 'branch_seq', 'kind'), name='concord_violation_once')],
+                "db_table": "concord_violation",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("acknowledged_at__isnull", True)),
+                        fields=["verdict", "-found_at"],
+                        name="concord_violation_open",
+                    ),
+                    models.Index(fields=["gid"], name="concord_violation_gid"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("verdict", "gid", "branch_seq", "kind"),
+                        name="concord_violation_once",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Branch',
+            name="Branch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seq', models.SmallIntegerField()),
-                ('participant', models.CharField(max_length=200)),
-                ('node', models.CharField(max_length=16)),
-                ('using', models.CharField(max_length=100)),
-                ('mode', models.CharField(choices=[('xa', 'xa'), ('tcc', 'tcc')], max_length=8)),
-                ('form', models.CharField(choices=[('prepare', 'prepare'), ('last', 'last'), ('one_phase', 'one phase')], max_length=9)),
-                ('args', models.JSONField(default=dict)),
-                ('vote', models.CharField(choices=[('yes', 'yes'), ('no', 'no'), ('read_only', 'read only')], max_length=9, null=True)),
-                ('reason', models.TextField(default='')),
-                ('actual', models.CharField(choices=[('committed', 'committed'), ('aborted', 'aborted'), ('read_only', 'read only'), ('heuristic_commit', 'heuristic commit'), ('heuristic_rollback', 'heuristic rollback'), ('heuristic_hazard', 'heuristic hazard')], max_length=18, null=True)),
-                ('after_commit', models.BooleanField(default=False)),
-                ('attempts', models.IntegerField(default=0)),
-                ('last_error', models.TextField(default='')),
-                ('voted_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('next_at', models.DateTimeField(null=True)),
-                ('transaction', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='branches', to='coordination.transaction')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("seq", models.SmallIntegerField()),
+                ("participant", models.CharField(max_length=200)),
+                ("node", models.CharField(max_length=16)),
+                ("using", models.CharField(max_length=100)),
+                ("mode", models.CharField(choices=[("xa", "xa"), ("tcc", "tcc")], max_length=8)),
+                (
+                    "form",
+                    models.CharField(
+                        choices=[
+                            ("prepare", "prepare"),
+                            ("last", "last"),
+                            ("one_phase", "one phase"),
+                        ],
+                        max_length=9,
+                    ),
+                ),
+                ("args", models.JSONField(default=dict)),
+                (
+                    "vote",
+                    models.CharField(
+                        choices=[("yes", "yes"), ("no", "no"), ("read_only", "read only")],
+                        max_length=9,
+                        null=True,
+                    ),
+                ),
+                ("reason", models.TextField(default="")),
+                (
+                    "actual",
+                    models.CharField(
+                        choices=[
+                            ("committed", "committed"),
+                            ("aborted", "aborted"),
+                            ("read_only", "read only"),
+                            ("heuristic_commit", "heuristic commit"),
+                            ("heuristic_rollback", "heuristic rollback"),
+                            ("heuristic_hazard", "heuristic hazard"),
+                        ],
+                        max_length=18,
+                        null=True,
+                    ),
+                ),
+                ("after_commit", models.BooleanField(default=False)),
+                ("attempts", models.IntegerField(default=0)),
+                ("last_error", models.TextField(default="")),
+                ("voted_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("next_at", models.DateTimeField(null=True)),
+                (
+                    "transaction",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="branches",
+                        to="coordination.transaction",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'branch',
-                'verbose_name_plural': 'branches',
-                'db_table': 'concord_branch',
-                'constraints': [models.UniqueConstraint(fields=('transaction', 'seq'), name='concord_branch_seq')],
+                "verbose_name": "branch",
+                "verbose_name_plural": "branches",
+                "db_table": "concord_branch",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("transaction", "seq"), name="concord_branch_seq"
+                    )
+                ],
             },
         ),
     ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from coordination.connections import database
 from coordination.connections.database import UNREACHABLE, StatementRefused
-from coordination.transactions import runner
+from coordination.transactions import finishing, runner
 from coordination.transactions.branches import xa
 from coordination.transactions.branches.answer import Busy, InDoubt
 from coordination.transactions.branches.body import Attempt
@@ -23,8 +23,6 @@ from coordination.transactions.types import (
     Form,
     Mode,
     NewTransaction,
-    Outcome,
-    Result,
     Standing,
     Vote,
     Work,
@@ -153,10 +151,15 @@ def _vote_down_the_rest(progress: InlineRun) -> None:
     voted = {ballot.seq for ballot in progress.ballots}
     reason = f"not run, because branch {refusal.seq} had voted no"
     progress.ballots += [
-        Ballot(seq=work.seq, vote=Vote.NO, actual=Actual.ABORTED, reason=reason)
+        Ballot(seq=work.seq, vote=Vote.NO, actual=_unrun(work), reason=reason)
         for work in progress.works
         if work.seq not in voted
     ]
+
+
+def _unrun(work: Work) -> Actual | None:
+    """A worker may have reserved meanwhile, and only cancelling undoes that. Orphans are found."""
+    return None if work.mode is Mode.TCC else Actual.ABORTED
 
 
 def _keep_votes(progress: InlineRun) -> None:
@@ -174,27 +177,13 @@ def _finish(new: NewTransaction, progress: InlineRun, standing: Standing) -> Non
         runner.advance(new.gid, skip=mine)
     if standing.ended:
         return
-    results = _end(progress, standing.outcome)
-    if results:
-        runner.acknowledge(new.gid, *results)
-
-
-def _end(progress: InlineRun, outcome: Outcome) -> list[Result]:
-    """End what voted and has not ended; prepared branches of different databases together."""
     voted = {ballot.seq: ballot for ballot in progress.ballots if ballot.actual is None}
-    works = [
+    unended = [
         replace(work, after_commit=voted[work.seq].after_commit)
         for work in progress.works
         if work.seq in voted
     ]
-    results: list[Result] = []
-    for wave in _waves([replace(work, form=Form.PREPARE) for work in works]):
-        flying = [runner.start_end(work, outcome) for work in wave]
-        database.wait(*filter(None, flying))
-        for work, ending in zip(wave, flying, strict=True):
-            with suppress(*TRANSIENT):  # a worker ends it later
-                results.append(runner.ended(work, outcome, ending))
-    return results
+    finishing.conclude(unended, standing.outcome)
 
 
 def _work(new: NewTransaction, seq: int) -> Work:

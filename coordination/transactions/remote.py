@@ -5,7 +5,7 @@ from typing import Any
 from coordination.connections.database import StatementRefused
 from coordination.exceptions import InvalidArgument
 from coordination.kernel.gids import SEQ_MAX, is_gid
-from coordination.transactions import runner
+from coordination.transactions import finishing, runner
 from coordination.transactions.types import Actual, Ballot, Result, Vote
 
 
@@ -22,7 +22,7 @@ def receive(gid: str, seq: int, kind: str, facts: dict[str, Any]) -> dict[str, A
         actual = Actual(facts["actual"]) if facts.get("actual") else None
         reason = str(facts.get("reason", ""))
         if kind == "result" and actual is not None:
-            runner.acknowledge(gid, Result(seq=seq, actual=actual, reason=reason))
+            finishing.acknowledge(gid, Result(seq=seq, actual=actual, reason=reason))
             return {"gid": gid}
         if kind != "vote":
             raise ValueError(f"kind {kind!r}")

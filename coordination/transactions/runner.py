@@ -8,29 +8,28 @@ import logging
 from collections.abc import Collection
 from dataclasses import replace
 
+from django.db import connections
+
 from coordination import conf
-from coordination.connections import database
-from coordination.connections.database import UNREACHABLE, Exchange, StatementRefused
 from coordination.exceptions import UnknownParticipant
 from coordination.failpoints import hit
-from coordination.kernel.backoff import backoff_ms
 from coordination.kernel.gids import branch_gid
 from coordination.transactions import dispatch
 from coordination.transactions.branches import last, one_phase, tcc, witness, xa
-from coordination.transactions.branches.answer import Busy, InDoubt
 from coordination.transactions.branches.body import PREPARED, Attempt
 from coordination.transactions.coordinator import identity, store
-from coordination.transactions.engine import Continue, Decide, Effect, Send, step
+from coordination.transactions.engine import Continue, Decide, step
+from coordination.transactions.finishing import conclude
 from coordination.transactions.mailbox import process_mailbox
 from coordination.transactions.participants import lookup
 from coordination.transactions.types import (
     Actual,
     Ballot,
+    BranchState,
     Form,
     Mode,
     Outcome,
     Phase,
-    Result,
     Snapshot,
     Standing,
     Vote,
@@ -41,41 +40,68 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS_MAX = 10
 """Runs of one body before it is held to be what kills its workers, and voted down."""
-RETRY_BASE_MS, RETRY_CAP_MS = 500, 30_000
 
 
-def advance(gid: str, *, skip: Collection[int] = (), resend: bool = False) -> None:
-    """Do what is next for one transaction. `skip` names branches the caller sees to itself."""
+def advance(
+    gid: str, *, skip: Collection[int] = (), resend: bool = False, here: bool = False
+) -> None:
+    """Do what is next for one transaction.
+
+    Args:
+        skip: branches the caller sees to itself.
+        resend: what is sent is a repetition, and told in the history.
+        here: end prepared branches of this node in this process, which spares their messages.
+    """
     for snapshot in store().snapshots([gid]):
-        perform(snapshot, skip=skip, resend=resend)
+        perform(snapshot, skip=skip, resend=resend, here=here)
 
 
-def perform(snapshot: Snapshot, *, skip: Collection[int] = (), resend: bool = False) -> None:
+def perform(
+    snapshot: Snapshot, *, skip: Collection[int] = (), resend: bool = False, here: bool = False
+) -> None:
     """Perform the engine's effects; after a decision, those that follow from it."""
-    effects = step(snapshot)
-    for effect in effects:
+    ending: list[Work] = []
+    for effect in step(snapshot):
         if isinstance(effect, Decide):
             standing = decide(snapshot.gid, effect.outcome, reason=effect.reason)
             if standing is not None and standing.outcome is not None:
-                advance(snapshot.gid, skip=skip, resend=resend)
+                advance(snapshot.gid, skip=skip, resend=resend, here=here)
             return
-        _perform(snapshot, effect, skip=skip, resend=resend)
+        if isinstance(effect, Continue):
+            continue_after(snapshot.gid)
+        elif effect.seq not in skip:
+            branch = snapshot.branches[effect.seq - 1]
+            if here and effect.phase is Phase.FINISH and _ends_here(branch):
+                ending.append(_ending(snapshot.gid, branch))
+            else:
+                _send(snapshot.gid, effect.phase, branch, resend=resend)
+    if ending and snapshot.outcome is not None:
+        conclude(ending, snapshot.outcome)
 
 
-def _perform(snapshot: Snapshot, effect: Effect, *, skip: Collection[int], resend: bool) -> None:
-    if isinstance(effect, Continue):
-        continue_after(snapshot.gid)
-    elif isinstance(effect, Send) and effect.seq not in skip:
-        branch = snapshot.branches[effect.seq - 1]
-        sent = dispatch.send(effect.phase, gid=snapshot.gid, seq=effect.seq, node=branch.node)
-        if sent and resend:
-            store().note(
-                snapshot.gid,
-                "branch.sent",
-                seq=effect.seq,
-                data={"seq": effect.seq, "phase": effect.phase},
-                by=identity(),
-            )
+def _send(gid: str, phase: Phase, branch: BranchState, *, resend: bool) -> None:
+    sent = dispatch.send(phase, gid=gid, seq=branch.seq, node=branch.node)
+    if sent and resend:
+        data = {"seq": branch.seq, "phase": phase}
+        store().note(gid, "branch.sent", seq=branch.seq, data=data, by=identity())
+
+
+def _ends_here(branch: BranchState) -> bool:
+    """Whether ending it is one statement in a database of ours, and no code of a participant's."""
+    ours = branch.node == conf.current().node and branch.using in connections
+    return ours and branch.mode is Mode.XA
+
+
+def _ending(gid: str, branch: BranchState) -> Work:
+    return Work(
+        gid=gid,
+        seq=branch.seq,
+        participant=branch.participant,
+        using=branch.using,
+        mode=branch.mode,
+        form=branch.form,
+        after_commit=branch.after_commit,
+    )
 
 
 def decide(
@@ -108,7 +134,7 @@ def prepare_branch(work: Work) -> None:
     if work.actual is not None:
         return
     if work.outcome is not None:
-        conclude(work, work.outcome)
+        conclude([work], work.outcome)
         return
     if work.vote is not None:
         return
@@ -122,20 +148,27 @@ def prepare_branch(work: Work) -> None:
 
 
 def follow(work: Work, ballot: Ballot, standing: Standing) -> None:
-    """After a vote met or made the decision: wake the others, then end this branch here."""
-    if standing.decided_now and not standing.ended:
-        advance(work.gid, skip=(work.seq,))
+    """After a vote met or made the decision: end this branch, and see to the others'.
+
+    The caller has its answer by now. Ending the other prepared branches of this node from here is
+    one more statement each; a message would cost more and come later.
+    """
     assert standing.outcome is not None
-    if ballot.actual is None:
-        conclude(work, standing.outcome)
+    unended = ballot.actual is None and (work.mode is Mode.TCC or not standing.decided_now)
+    if standing.decided_now and not standing.ended:
+        advance(work.gid, skip=(work.seq,) if unended else (), here=True)
+    if unended:
+        conclude([work], standing.outcome)
 
 
 def answer(work: Work) -> Ballot:
     """The ballot of a branch that prepares or commits alone. Raises Busy or InDoubt."""
+    if work.form is Form.ONE_PHASE and work.remaining_ms <= 0:
+        return one_phase.settle(work, "the deadline passed before it could commit")
     try:
         participant = lookup(work.participant)
     except UnknownParticipant as error:
-        return Ballot(seq=work.seq, vote=Vote.NO, actual=Actual.ABORTED, reason=str(error))
+        return _unknown(work, str(error))
     if work.attempt > ATTEMPTS_MAX:
         return _give_up(work)
     if work.mode is Mode.TCC:
@@ -143,6 +176,14 @@ def answer(work: Work) -> Ballot:
     if work.form is Form.ONE_PHASE:
         return one_phase.prepare(work, participant)
     return xa.prepare(work, participant)
+
+
+def _unknown(work: Work, reason: str) -> Ballot:
+    """The vote of a process without the code; another may have it, and have done the work."""
+    if work.form is Form.ONE_PHASE:
+        return one_phase.settle(work, reason)
+    actual = None if work.using else Actual.ABORTED
+    return Ballot(seq=work.seq, vote=Vote.NO, actual=actual, reason=reason)
 
 
 def _give_up(work: Work) -> Ballot:
@@ -186,62 +227,7 @@ def _prepare_last(work: Work) -> None:
     attempt.run(attempt.enter())
     standing = decide_last(attempt)
     if standing is not None and standing.outcome is not None:
-        advance(work.gid)
-
-
-def conclude(work: Work, outcome: Outcome) -> bool:
-    """End a branch as decided and record it. False: it could not be done or known; try again."""
-    try:
-        result = end(work, outcome)
-    except (Busy, InDoubt, StatementRefused, UnknownParticipant, *UNREACHABLE) as error:
-        _delayed(work, error)
-        return False
-    acknowledge(work.gid, result)
-    return True
-
-
-def end(work: Work, outcome: Outcome) -> Result:
-    """End a branch in its own database. Raises Busy or InDoubt when that is not known yet."""
-    return ended(work, outcome, start_end(work, outcome))
-
-
-def start_end(work: Work, outcome: Outcome) -> Exchange | None:
-    """Begin to end a branch; None where that is not a matter of one statement."""
-    hit("branch.finish.before")
-    if not work.using:
-        lookup(work.participant)  # raises: no process knew it, so nobody can say where it worked
-    return None if work.mode is Mode.TCC else xa.start_finish(work, outcome)
-
-
-def ended(work: Work, outcome: Outcome, ending: Exchange | None) -> Result:
-    """Complete what `start_end` began. Raises as `end` does."""
-    if ending is None:
-        result = tcc.finish(work, outcome, lookup(work.participant))
-    else:
-        result = xa.finished(work, outcome, database.answered(ending))
-    hit("branch.finish.after")
-    if result.actual is Actual.COMMITTED and work.after_commit:
-        send_after_commit(work)
-    return result
-
-
-def acknowledge(gid: str, *results: Result) -> None:
-    """Record how branches ended, and the end of the transaction with the last of them."""
-    hit("branch.ack.before")
-    store().finish(gid, results, by=identity())
-    hit("branch.ack.after")
-
-
-def send_after_commit(work: Work) -> None:
-    """Send what the body left for after its commit, before its end is recorded: at least once.
-
-    Raises InDoubt when the broker does not take it, so that the branch is finished again.
-    """
-    gid = branch_gid(work.gid, work.seq)
-    read = tcc.after_commit if work.mode is Mode.TCC else witness.after_commit
-    for index, payload in enumerate(read(work.using, gid)):
-        if not dispatch.start(payload, task_id=f"{gid}-{index}"):
-            raise InDoubt("the broker did not take what is to run after the commit")
+        advance(work.gid, here=True)
 
 
 def continue_after(gid: str) -> None:
@@ -252,32 +238,3 @@ def continue_after(gid: str) -> None:
     told = dispatch.decision_answer(gid, standing.outcome, standing.reason)
     if dispatch.start(payload, task_id=f"{gid}-then", answer=told):
         store().continued(gid, by=identity())
-
-
-def _delayed(work: Work, error: Exception) -> None:
-    retry_ms = backoff_ms(work.attempt, base_ms=RETRY_BASE_MS, cap_ms=RETRY_CAP_MS, uniform=0.5)
-    reason = f"{type(error).__name__}: {error}"[:500]
-    level = logging.INFO if isinstance(error, Busy) else logging.WARNING
-    logger.log(level, "branch %s:%s not finished: %s", work.gid, work.seq, reason)
-    store().note(
-        work.gid,
-        "branch.delayed",
-        seq=work.seq,
-        data={
-            "seq": work.seq,
-            "phase": Phase.FINISH,
-            "error": reason,
-            "attempt": work.attempt,
-            "retry_in_ms": retry_ms,
-        },
-        by=identity(),
-        error=reason,
-        retry_ms=retry_ms,
-    )
-
-
-def node_for(participant_name: str) -> tuple[str, bool]:
-    """The node whose workers run a participant, and whether it runs in this process instead."""
-    settings = conf.current()
-    node = settings.node_of_participant(participant_name)
-    return (settings.node, True) if node is None else (node, False)

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 BATCH = 200
 IDLE_S = 0.5
 ORPHANS_EVERY_S = 5.0
-LEASE_BASE_MS, LEASE_CAP_MS = 1_000, 8_000
+LEASE_BASE_MS, LEASE_CAP_MS = 2_000, 8_000
 FAILURE_PAUSE_S = (0.25, 5.0)
 
 

@@ -119,6 +119,7 @@ class BranchState:
     form: Form
     vote: Vote | None = None
     actual: Actual | None = None
+    after_commit: bool = False
     due: bool = True
 
     @property

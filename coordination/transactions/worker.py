@@ -13,7 +13,7 @@ from coordination import conf
 from coordination.connections.database import UNREACHABLE, StatementRefused
 from coordination.exceptions import InvalidArgument, UnknownParticipant
 from coordination.kernel.gids import is_gid, node_of
-from coordination.transactions import dispatch, runner
+from coordination.transactions import dispatch, finishing, runner
 from coordination.transactions.branches.answer import Busy, InDoubt
 from coordination.transactions.coordinator import store
 from coordination.transactions.participants import lookup
@@ -82,7 +82,7 @@ def placed(work: Work) -> Work:
 
 def _finish_here(work: Work) -> None:
     if work.actual is None and work.outcome is not None:
-        runner.conclude(work, work.outcome)
+        finishing.conclude([work], work.outcome)
 
 
 def _briefed(gid: str, seq: int, brief: Mapping[str, Any]) -> Work:
@@ -116,6 +116,6 @@ def _prepare_remote(work: Work, coordinator: str) -> None:
 def _finish_remote(work: Work, coordinator: str) -> None:
     if work.outcome is None:
         return
-    result = runner.end(work, work.outcome)
+    result = finishing.end(work, work.outcome)
     facts = {"actual": result.actual, "reason": result.reason}
     dispatch.report("result", gid=work.gid, seq=work.seq, node=coordinator, facts=facts)

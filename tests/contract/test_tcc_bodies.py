@@ -59,14 +59,16 @@ UNDONE: list[Fault] = [raises, marks_rollback, swallows_an_error_of_a_block_with
 
 
 @pytest.mark.parametrize("fault", [*UNDONE, rolls_back])
-def test_a_reserve_that_is_not_kept_is_a_no_that_left_nothing(place: TCC, fault: Fault) -> None:
+def test_a_reserve_that_is_not_kept_is_a_no_and_will_never_be_made(
+    place: TCC, fault: Fault
+) -> None:
     place.meanwhile = lambda: fault(place.using)
     work = place.work()
 
     ballot = place.prepare(work)
 
     assert (ballot.vote, ballot.actual) == (Vote.NO, Actual.ABORTED)
-    assert (place.local(work), place.account) == (Local.IDLE, (0, 0))
+    assert (place.local(work), place.account) == (Local.TOMBSTONE, (0, 0))
     assert connections[place.using].get_autocommit()
 
 
@@ -77,7 +79,7 @@ def test_a_swallowed_database_error_is_never_a_yes_on_nothing(place: TCC) -> Non
     ballot = place.prepare(work)
 
     kept = ballot.vote is Vote.YES
-    assert place.local(work) is (Local.PREPARED if kept else Local.IDLE)
+    assert place.local(work) is (Local.PREPARED if kept else Local.TOMBSTONE)
     assert place.account == ((10, 0) if kept else (0, 0))
     assert kept == (place.using == LITE)
 
@@ -100,7 +102,7 @@ def test_a_reserve_that_returns_late_is_a_no(place: TCC) -> None:
 
     ballot = place.prepare(work)
 
-    assert (ballot.vote, place.local(work), place.account) == (Vote.NO, Local.IDLE, (0, 0))
+    assert (ballot.vote, place.local(work), place.account) == (Vote.NO, Local.TOMBSTONE, (0, 0))
     assert "deadline" in ballot.reason
 
 

@@ -73,6 +73,8 @@ class CrashRun:
         self.stack.run("sweep", COMMANDS["sweep"], sweeper)
         self.stack.run("observe", COMMANDS["observe"])
         self.stack.run("trickle", ("-m", "tests.faults.trickle"))
+        # Not before the workers serve: what waits for them past its deadline is work for nothing.
+        wait_until("workers commit", lambda: self.committed() > 3, within_s=60)
         load = ("--rate", str(RATE), "--threads", "24", "--accounts", "400")
         self.stack.run("load", ("manage.py", "demo", *load))
         wait_until("the load runs", lambda: self.ended() > 100, within_s=60)
@@ -120,6 +122,9 @@ class CrashRun:
         except Exception:  # noqa: BLE001 - whatever a killed server does to its clients
             connections.close_all()
             return 0
+
+    def committed(self) -> int:
+        return Transaction.objects.filter(outcome="committed").count()
 
     def settle(self) -> float:
         """Stop the load; seconds until every transaction has ended."""

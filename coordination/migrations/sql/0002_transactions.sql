@@ -182,6 +182,11 @@ BEGIN
         outcome := 'committed';
     END IF;
     decided_now := v_was IS NULL AND outcome IS NOT NULL;
+    IF outcome IS NULL THEN
+        -- A vote that a power cut takes back is given again by what it stands for; the deciding one
+        -- flushes all that came before it.
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
     IF v_fresh > 0 THEN
         ended := concord_settle(p_gid, v_was, outcome, reason, pending, unfinished,
             v_version + v_fresh, p_patience_ms, v_node, p_by);
@@ -306,8 +311,10 @@ END $$;
 CREATE FUNCTION concord_claim(p_gid text, p_seq int) RETURNS TABLE (
     participant text, "using" text, mode text, form text, args jsonb, vote text, actual text,
     after_commit boolean, attempt int, outcome text, remaining_ms bigint
-) LANGUAGE sql AS $$
-    SELECT set_config('synchronous_commit', 'off', true);
+) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    RETURN QUERY
     WITH claimed AS (
         UPDATE concord_branch b SET attempts = b.attempts + 1
         WHERE b.transaction_id = p_gid AND b.seq = p_seq RETURNING b.*
@@ -316,4 +323,4 @@ CREATE FUNCTION concord_claim(p_gid text, p_seq int) RETURNS TABLE (
         c.actual::text, c.after_commit, c.attempts, t.outcome::text,
         (extract(epoch FROM t.deadline_at - clock_timestamp()) * 1000)::bigint
     FROM claimed c JOIN concord_transaction t ON t.gid = c.transaction_id;
-$$;
+END $$;

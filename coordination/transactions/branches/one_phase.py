@@ -22,7 +22,7 @@ def prepare(work: Work, participant: Participant) -> Ballot:
     Raises Busy when another attempt is at it, InDoubt when the reply to the commit was lost.
     """
     if work.remaining_ms <= 0:
-        return _settled(work, witness.bury(work.using, branch_gid(work.gid, work.seq)))
+        return settle(work, "the deadline passed before it could commit")
     attempt = Attempt(work, participant)
     attempt.run(attempt.enter())
     if attempt.runs:
@@ -31,8 +31,20 @@ def prepare(work: Work, participant: Participant) -> Ballot:
     if attempt.kept:
         return committed_by_vote(work, signed=bool(attempt.context.signatures))
     if attempt.found is not None:
-        return _settled(work, attempt.found)
-    return xa.ballot(attempt)
+        return _settled(work, attempt.found, "it was aborted already")
+    ballot = xa.ballot(attempt)
+    if ballot.actual is Actual.ABORTED:
+        # Without the tombstone a repeated message could commit what this no has aborted.
+        return settle(work, ballot.reason)
+    return ballot
+
+
+def settle(work: Work, reason: str) -> Ballot:
+    """Say how the branch ended, and see that it stays so: what is not committed now never will be.
+
+    Raises Busy while an attempt runs.
+    """
+    return _settled(work, witness.bury(work.using, branch_gid(work.gid, work.seq)), reason)
 
 
 def _commit(attempt: Attempt, commit: Statement) -> None:
@@ -44,13 +56,8 @@ def _commit(attempt: Attempt, commit: Statement) -> None:
     hit("branch.commit.after")
 
 
-def _settled(work: Work, kind: str) -> Ballot:
+def _settled(work: Work, kind: str, reason: str) -> Ballot:
     if kind == witness.COMMITTED:
         # By an attempt whose vote was lost, and which may have left signatures to be sent.
         return committed_by_vote(work, signed=True)
-    return Ballot(
-        seq=work.seq,
-        vote=Vote.NO,
-        actual=Actual.ABORTED,
-        reason="the deadline passed before it could commit",
-    )
+    return Ballot(seq=work.seq, vote=Vote.NO, actual=Actual.ABORTED, reason=reason)

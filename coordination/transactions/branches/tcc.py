@@ -49,7 +49,8 @@ def prepare(work: Work, participant: Participant) -> Ballot:
     """
     gid = branch_gid(work.gid, work.seq)
     if database.in_transaction(work.using):
-        return _no(work, f"{work.using} is inside atomic() or has autocommit off")
+        reason = f"{work.using} is inside atomic() or has autocommit off"
+        return Ballot(seq=work.seq, vote=Vote.NO, reason=reason)
     if work.remaining_ms <= 0:
         reason = "the deadline had passed before it could run"
         return Ballot(seq=work.seq, vote=Vote.NO, reason=reason)
@@ -84,14 +85,17 @@ def give_up(work: Work, reason: str) -> Ballot:
     Raises Busy while an attempt runs, InDoubt when nothing could be learned.
     """
     gid = branch_gid(work.gid, work.seq)
+    return _no(work, reason) if _refuse_late_reserve(work.using, gid) else _repeated(work, gid)
+
+
+def _refuse_late_reserve(using: str, gid: str) -> bool:
+    """Put the cancel's row where a reserve would put its own; False when the reserve was first."""
     try:
-        with transaction.atomic(using=work.using, durable=True):
-            _take(work.using, gid, lock_ms=FINISH_LOCK_MS)
-            if _pass(work.using, gid, TRY, CANCEL):
-                return _no(work, reason)
-            return _repeated(work, gid)
+        with transaction.atomic(using=using, durable=True):
+            _take(using, gid, lock_ms=FINISH_LOCK_MS)
+            return _pass(using, gid, TRY, CANCEL)
     except (DatabaseError, InterfaceError) as error:
-        _unreachable(work.using, error)
+        _unreachable(using, error)
         raise InDoubt(str(error)) from error
 
 
@@ -157,10 +161,15 @@ def _finding(actual: Actual) -> str:
 
 
 def _failed(work: Work, gid: str, reason: str) -> Ballot:
-    """A no; certain to have left nothing, unless the body had committed by itself before."""
-    if _one(work.using, RESERVED, gid) is None:
+    """A no. It ends the branch only if no other attempt reserved, nor this one by itself.
+
+    A no without a barrier would let a repeated message reserve for a branch that has ended.
+    """
+    if _refuse_late_reserve(work.using, gid):
         return _no(work, reason)
-    return Ballot(seq=work.seq, vote=Vote.NO, reason=f"{reason} (after it committed by itself)")
+    return Ballot(
+        seq=work.seq, vote=Vote.NO, reason=f"{reason} (its reserve stood and is cancelled)"
+    )
 
 
 def _require_kept(using: str, gid: str, op: str) -> None:

@@ -55,7 +55,7 @@ SELECT t.gid, t.node, t.protocol, t.outcome, t.deadline_at <= clock_timestamp(),
     t.ended_at IS NOT NULL, t.then_signature IS NOT NULL AND t.continued_at IS NULL,
     (extract(epoch FROM t.deadline_at - t.created_at) * 1000)::bigint,
     b.seq, b.participant, b.node, b."using", b.mode, b.form, b.vote, b.actual,
-    coalesce(b.next_at <= clock_timestamp(), true)
+    b.after_commit, coalesce(b.next_at <= clock_timestamp(), true)
 FROM concord_transaction t JOIN concord_branch b ON b.transaction_id = t.gid
 WHERE t.gid = ANY(%s) ORDER BY t.gid, b.seq"""
 THEN_SIGNATURE = "SELECT then_signature FROM concord_transaction WHERE gid = %s"
@@ -239,7 +239,7 @@ def _snapshots(rows: list[tuple[Any, ...]]) -> list[Snapshot]:
     heads: dict[str, tuple[Any, ...]] = {}
     for row in rows:
         heads[row[0]] = row[:8]
-        seq, participant, node, using, mode, form, vote, actual, due = row[8:]
+        seq, participant, node, using, mode, form, vote, actual, after, due = row[8:]
         branches.setdefault(row[0], []).append(
             BranchState(
                 seq=seq,
@@ -250,6 +250,7 @@ def _snapshots(rows: list[tuple[Any, ...]]) -> list[Snapshot]:
                 form=Form(form),
                 vote=Vote(vote) if vote else None,
                 actual=Actual(actual) if actual else None,
+                after_commit=after,
                 due=due,
             )
         )

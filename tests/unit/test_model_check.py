@@ -1,0 +1,99 @@
+"""Transactions by two-phase commit are safe, and live once faults stop: every state is looked at.
+
+The project's own `step`, vote, decision and result rules and its tables of a participant run in a
+model of all that is around them. Bounded are the branches and the handlers at one branch at a time
+(two: a message and its duplicate). Unbounded is the rest: crashes of handlers and of the caller
+between any two steps, lost, late, reordered and repeated messages, coordinators with stale
+snapshots, cancels, a deadline at any time, clocks that disagree. Not in the model: outside
+interference (a foreign ROLLBACK PREPARED, an operator's force), lost disks, workers of another
+node. What handlers do around the pure rules is written down in `modelcheck/` by hand, after
+`runner.py`, `worker.py`, `inline.py`, `orphans.py` and `branches/`: a change there has to be made
+here as well.
+"""
+
+from functools import cache
+
+import pytest
+
+from coordination.transactions.machine import FINISH, PREPARE
+from tests.unit.modelcheck.explore import Exploration, Search, explore
+from tests.unit.modelcheck.mutants import MUTANTS, Mutant
+from tests.unit.modelcheck.rules import Rules
+from tests.unit.modelcheck.world import Bounds, Kind
+
+XA, TCC, LAST, ONE_PHASE = Kind.XA, Kind.TCC, Kind.LAST, Kind.ONE_PHASE
+
+COUNTS: dict[Bounds, tuple[int, int, int, int]] = {
+    # states before the decision, after it, moves, states in fair runs
+    Bounds(kinds=(XA, XA, XA), gives_up=False): (18_920, 504, 293_012, 19_320),
+    Bounds(kinds=(XA, XA), then=True): (2_021, 1_088, 28_729, 2_885),
+    Bounds(kinds=(TCC, TCC)): (931, 205, 10_218, 1_129),
+    Bounds(kinds=(XA, TCC)): (2_743, 749, 32_686, 3_373),
+    Bounds(kinds=(LAST,)): (6, 60, 243, 60),
+    Bounds(kinds=(XA, LAST), handlers=1, inline=True): (376, 7_803, 49_458, 6_062),
+    Bounds(kinds=(TCC, LAST), handlers=1, inline=True): (176, 3_400, 21_367, 2_909),
+    Bounds(kinds=(ONE_PHASE,), handlers=3): (109, 231, 2_184, 304),
+}
+
+EFFECTS = {
+    "nothing",
+    "continue",
+    "decide aborted, votes missing",
+    *(f"send {phase} to {kind}" for phase in ("prepare", "finish") for kind in Kind),
+}
+"""Neither a complete ballot nor a no is ever found undecided: the vote that makes it decides."""
+
+
+class Coupled(Rules):
+    """The same rules, with all branches explored together to the end."""
+
+    frozen = False
+
+
+@cache
+def explored(bounds: Bounds) -> tuple[Exploration, Rules]:
+    rules = Rules()
+    found = explore(rules, bounds)
+    print(f"\n{found}", end=" ")
+    return found, rules
+
+
+def decided_branches(rules: Rules, bounds: Bounds) -> set[tuple[str, object]]:
+    search = Search(rules, bounds)
+    assert search.run().broken is None
+    states = map(search.numbers.state, search.parents)
+    return {(s.outcome, branch) for s in states if s.outcome for branch in s.branches}
+
+
+@pytest.mark.parametrize("bounds", COUNTS, ids=str)
+def test_every_state_is_safe_and_leads_to_the_end_once_faults_stop(bounds: Bounds) -> None:
+    found, _ = explored(bounds)
+
+    assert found.broken is None, str(found)
+    assert found.counts == COUNTS[bounds], "the model has changed: look, then write the counts anew"
+
+
+def test_the_check_reaches_every_rule_that_can_be_reached() -> None:
+    """Heuristic entries are reached as questions; that none is recorded is one of the promises."""
+    rules = [explored(bounds)[1] for bounds in COUNTS]
+
+    assert set().union(*(each.prepared for each in rules)) == set(PREPARE)
+    assert set().union(*(each.finished for each in rules)) == set(FINISH)
+    assert set().union(*(each.effects for each in rules)) == EFFECTS
+
+
+@pytest.mark.parametrize(
+    "bounds", [Bounds(kinds=(TCC, TCC)), Bounds(kinds=(XA, TCC), handlers=1)], ids=str
+)
+def test_taking_decided_branches_apart_loses_no_state_of_any(bounds: Bounds) -> None:
+    assert decided_branches(Rules(), bounds) == decided_branches(Coupled(), bounds)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_known_mistake_is_found(mutant: type[Mutant]) -> None:
+    found = explore(mutant(), mutant.bounds)
+    print(f"\n{mutant.__name__}: {mutant.__doc__}\n{found}")
+
+    assert found.broken is not None
+    assert mutant.breaks in found.broken
+    assert found.trace

@@ -1,4 +1,4 @@
-"""Transactions at any point of their story, written as events and observed into records and feed."""
+"""Transactions at any point of their story: written as events, observed into records and feed."""
 
 import secrets
 from collections.abc import Sequence

@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,14 +51,18 @@ class Web:
                 command, cwd=ROOT, env=self.environment, stdout=log, stderr=log
             )
         until = time.monotonic() + START_S
-        while True:
-            try:
-                with urllib.request.urlopen(f"{self.origin}/livez", timeout=2):
-                    return
-            except (OSError, urllib.error.URLError):
-                assert self.process.poll() is None, self.log.read_text()
-                assert time.monotonic() < until, "the web process did not start"
-                time.sleep(0.05)
+        while not self._answers():
+            assert time.monotonic() < until, "the web process did not start"
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=0.05)
+                raise AssertionError(self.log.read_text())
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/livez", timeout=2):
+                return True
+        except OSError:
+            return False
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""

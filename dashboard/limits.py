@@ -1,0 +1,55 @@
+"""Every bound of the dashboard in one place: pages, buffers, sockets, frames. Times in seconds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Pages and queries.
+PAGE_ROWS: Final = 50
+COUNT_MAX: Final = 10_000
+"""Counts stop here and are shown as "10,000+"; a count must not cost more than a page."""
+QUERY_S: Final = 2.0
+STORY_EVENTS: Final = 2_000
+"""Events of one transaction on its page."""
+VIOLATION_ROWS: Final = 100
+ATTENTION_ROWS: Final = 8
+INTERVENTION_ROWS: Final = 6
+HISTORY_BUCKETS: Final = 60
+FILTER_CHARS: Final = 500
+FILTER_TERMS: Final = 12
+REASON_CHARS: Final = 500
+REASON_CHARS_MIN: Final = 10
+PAYLOAD_CHARS: Final = 20_000
+
+# Memory of one web process.
+RING_EVENTS: Final = 5_000
+VIEW_ROWS: Final = 400
+"""Rows a live list keeps beyond the page it shows, so that leavers have successors."""
+VIEWS: Final = 200
+UNFINISHED_ROWS: Final = 2_000
+CATCH_UP_EVENTS: Final = 2_000
+"""A larger gap than this is not filled event by event but answered by a resync."""
+FEED_LINES: Final = 14
+
+# Sockets.
+SOCKETS_PER_USER: Final = 10
+TOPICS_PER_SOCKET: Final = 8
+FRAME_BYTES: Final = 64 * 1024
+FRAMES_PER_SECOND: Final = 20
+SEND_S: Final = 5.0
+HEARTBEAT_S: Final = 5.0
+SESSION_CHECK_S: Final = 0.5
+FOCUSED_FLUSH_S: Final = 0.05
+FLUSH_S: Final = 0.1
+PENDING_EVENTS: Final = 5_000
+"""A socket this far behind the events of its topic is closed and starts afresh."""
+
+# Readers.
+BOARD_S: Final = 1.0
+IDLE_BOARD_S: Final = 2.0
+STREAM_BLOCK_S: Final = 2.0
+STREAM_BATCH: Final = 500
+RECORDS_POLL_S: Final = 1.0
+
+IN_DOUBT_AFTER_MS: Final = 1_000
+"""Prepared and undecided for longer than this counts as in doubt."""

@@ -1,0 +1,131 @@
+"""One transaction: what it waits for, its timeline, its branches, and what a person may do."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from coordination.exceptions import CoordinationError
+from coordination.transactions import operations
+from dashboard.access import RESOLVE, may_resolve, viewer_required
+from dashboard.clock import now_ms
+from dashboard.events import EventRow
+from dashboard.limits import PAYLOAD_CHARS, REASON_CHARS, REASON_CHARS_MIN
+from dashboard.pages.acting import actor, back, reason_mistake
+from dashboard.pages.shell import page
+from dashboard.queries import history
+from dashboard.queries.transactions import one
+from dashboard.queries.verdicts import ATOMICITY, violations
+from dashboard.rows import TransactionRow
+
+_CONFIRM_CHARS = 6
+_WORDS = {"committed": "Commit", "aborted": "Abort"}
+
+
+@require_safe
+@viewer_required
+def transaction(request: HttpRequest, gid: str) -> HttpResponse:
+    """Render it; the socket brings every further event."""
+    row, events = one(gid), history.of_transaction(gid)
+    if row is None:
+        raise Http404(f"No transaction {gid} is known here.")
+    now = now_ms()
+    return page(
+        request,
+        "dashboard/transaction.html",
+        title=gid[-_CONFIRM_CHARS:],
+        current="transactions",
+        crumbs=[("Transactions", reverse("dashboard:transactions"))],
+        data={
+            "gid": gid,
+            "row": row.wire_full(),
+            "events": [event.wire() for event in events],
+            "payload_chars": PAYLOAD_CHARS,
+            "export": reverse("dashboard:transaction-events", args=[gid]),
+        },
+        row=row,
+        state=row.state_at(now),
+        age_ms=row.age_ms(now),
+        applied=sum(branch.actual is not None for branch in row.branches),
+        violations=violations(ATOMICITY, gid=gid),
+        obstacle=_obstacle(request, row),
+        commit_obstacle=_commit_obstacle(row),
+        reason_min=REASON_CHARS_MIN,
+        reason_max=REASON_CHARS,
+    )
+
+
+@require_safe
+@viewer_required
+def events(request: HttpRequest, gid: str) -> HttpResponse:
+    """The recorded events as a file."""
+    found: tuple[EventRow, ...] = history.of_transaction(gid)
+    if not found:
+        raise Http404(f"No transaction {gid} is known here.")
+    answer = JsonResponse({"gid": gid, "events": [event.wire() for event in found]})
+    answer["Content-Disposition"] = f'attachment; filename="{gid}.json"'
+    return answer
+
+
+@require_POST
+@viewer_required
+def retry(request: HttpRequest, gid: str) -> HttpResponse:
+    """Send again, now, what the transaction waits for; safe to repeat."""
+    who = actor(request)
+    try:
+        count = operations.retry_now([gid], actor=who, reason="retried from the dashboard")
+    except CoordinationError as error:
+        return back(request, _page(gid), str(error), failed=True)
+    return back(request, _page(gid), "Sent again." if count else "It has ended: nothing to send.")
+
+
+@require_POST
+@viewer_required
+def resolve(request: HttpRequest, gid: str) -> HttpResponse:
+    """Decide a transaction in doubt by this person's word, through the register."""
+    who = actor(request)
+    outcome = request.POST.get("outcome", "")
+    reason = request.POST.get("reason", "").strip()
+    mistake = _mistake(gid, outcome, reason, request.POST.get("confirm", "").strip())
+    if mistake:
+        return back(request, _page(gid), mistake, failed=True)
+    try:
+        result = operations.resolve(gid, outcome=outcome, actor=who, reason=reason)
+    except CoordinationError as error:
+        return back(request, _page(gid), str(error), failed=True)
+    if result.outcome != outcome:
+        said = f"The register already said {result.outcome}; nothing was changed."
+        return back(request, _page(gid), said, failed=True)
+    return back(request, _page(gid), f"Resolved: {result.outcome}.")
+
+
+def _mistake(gid: str, outcome: str, reason: str, confirm: str) -> str:
+    if outcome not in _WORDS:
+        return "Choose commit or abort."
+    if confirm != gid[-_CONFIRM_CHARS:]:
+        return f"Type {gid[-_CONFIRM_CHARS:]} to confirm."
+    return reason_mistake(reason)
+
+
+def _page(gid: str) -> str:
+    return reverse("dashboard:transaction", args=[gid])
+
+
+def _obstacle(request: HttpRequest, row: TransactionRow) -> str:
+    """Why this person cannot resolve this transaction now; empty if they can."""
+    if not may_resolve(request.user):
+        return f"You need the permission {RESOLVE}"
+    if row.outcome is not None:
+        return "Already decided: nothing to resolve"
+    return ""
+
+
+def _commit_obstacle(row: TransactionRow) -> str:
+    missing = sum(branch.vote is None for branch in row.branches)
+    refused = [branch.participant for branch in row.branches if branch.vote == "no"]
+    if refused:
+        return f"Not offered: {refused[0]} voted no."
+    if missing:
+        return f"Not offered: {missing} of {len(row.branches)} votes missing."
+    return ""

@@ -1,0 +1,100 @@
+"""A verdict's evidence: what was checked, in which databases, and every violation with its rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from coordination.exceptions import CoordinationError
+from coordination.observing.types import VerdictState
+from coordination.observing.verdicts import acknowledge as acknowledge_violations
+from dashboard.access import RESOLVE, may_resolve, viewer_required
+from dashboard.clock import now_ms
+from dashboard.limits import REASON_CHARS, REASON_CHARS_MIN, VIOLATION_ROWS
+from dashboard.pages.acting import actor, back, reason_mistake
+from dashboard.pages.shell import page
+from dashboard.queries.verdicts import TITLES, VerdictRow, verdict, violations
+from dashboard.texts import duration
+from dashboard.words import VERDICTS
+
+_CANNOT_SEE = (
+    "Transactions that have not ended: they are counted as in doubt, not judged.",
+    "Databases of participants that this project has no alias for.",
+    "Work that a participant did outside its own database transaction.",
+)
+
+
+@require_safe
+@viewer_required
+def show(request: HttpRequest, name: str) -> HttpResponse:
+    """Render one verdict."""
+    if name not in TITLES:
+        raise Http404(f"There is no verdict {name}.")
+    record, found, now = verdict(name), violations(name), now_ms()
+    state = record.state_at(now)
+    return page(
+        request,
+        "dashboard/verdict.html",
+        title=record.title,
+        current="verdicts",
+        data={
+            "verdict": record.wire() | {"evidence": record.evidence},
+            "violations": [row.wire() for row in found],
+        },
+        record=record,
+        state=state,
+        hue=VERDICTS[state][1],
+        sentence=sentence(record, state, now),
+        violations=found,
+        databases=_databases(record),
+        unaudited=record.evidence.get("unaudited"),
+        unseen=record.evidence.get("unseen_branches"),
+        in_doubt=record.evidence.get("in_doubt", []),
+        in_doubt_total=record.evidence.get("in_doubt_total", 0),
+        cannot_see=_CANNOT_SEE,
+        open_ids=[row.pk for row in found if row.acknowledged_ms is None],
+        obstacle="" if may_resolve(request.user) else f"You need the permission {RESOLVE}",
+        reason_min=REASON_CHARS_MIN,
+        reason_max=REASON_CHARS,
+    )
+
+
+@require_POST
+@viewer_required
+def acknowledge(request: HttpRequest, name: str) -> HttpResponse:
+    """Close the violations this person was shown; later ones stay open."""
+    who = actor(request)
+    address = reverse("dashboard:verdict", args=[name])
+    shown = request.POST.get("violations", "")
+    ids = [int(text) for text in shown.split(",") if text.isdecimal()][:VIOLATION_ROWS]
+    reason = request.POST.get("reason", "").strip()
+    mistake = reason_mistake(reason)
+    if mistake:
+        return back(request, address, mistake, failed=True)
+    try:
+        count = acknowledge_violations(ids, actor=who, reason=reason)
+    except CoordinationError as error:
+        return back(request, address, str(error), failed=True)
+    return back(request, address, f"Acknowledged: {count}. The verdict follows in a moment.")
+
+
+def sentence(record: VerdictRow, state: VerdictState, now: int) -> str:
+    """What the verdict says, in one sentence."""
+    if state is VerdictState.VIOLATED:
+        many = "violation is" if record.violations == 1 else "violations are"
+        return f"{record.violations} {many} open among {record.checked:,} audited transactions."
+    if state is VerdictState.HOLDS:
+        return f"All {record.checked:,} transactions that ended were audited; none broke it."
+    if state is VerdictState.CHECKING:
+        return f"The auditor is catching up: {record.reason}."
+    if record.checked_ms is not None and now - record.checked_ms > 2 * record.period_ms:
+        return f"The auditor has been silent for {duration(now - record.checked_ms)}."
+    return f"Nothing can be said: {record.reason}."
+
+
+def _databases(record: VerdictRow) -> list[dict[str, Any]]:
+    databases = record.evidence.get("databases", {})
+    return [{"alias": alias, **about} for alias, about in sorted(databases.items())]

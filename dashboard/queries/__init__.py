@@ -1,0 +1,1 @@
+"""Blocking reads of coordination's records into frozen rows; every list is capped."""

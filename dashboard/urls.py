@@ -1,0 +1,32 @@
+"""The dashboard's addresses."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+from django.views.generic import RedirectView
+
+from dashboard.pages import overview, transaction, transactions, verdict
+from dashboard.pages.login import Login, Logout
+
+app_name = "dashboard"
+
+_GID = r"(?P<gid>[a-z0-9-]{1,64})"
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("login/", Login.as_view(), name="login"),
+    path("logout/", Logout.as_view(), name="logout"),
+    path("transactions/", transactions.transactions, name="transactions"),
+    re_path(rf"^transactions/{_GID}/$", transaction.transaction, name="transaction"),
+    re_path(rf"^transactions/{_GID}/events\.json$", transaction.events, name="transaction-events"),
+    re_path(rf"^transactions/{_GID}/retry$", transaction.retry, name="transaction-retry"),
+    re_path(rf"^transactions/{_GID}/resolve$", transaction.resolve, name="transaction-resolve"),
+    path(
+        "verdicts/",
+        RedirectView.as_view(pattern_name="dashboard:verdict"),
+        {"name": "atomicity"},
+        name="verdicts",
+    ),
+    path("verdicts/<slug:name>/", verdict.show, name="verdict"),
+    path("verdicts/<slug:name>/acknowledge", verdict.acknowledge, name="verdict-acknowledge"),
+]

@@ -1,0 +1,97 @@
+"""A Chromium for each module; its tabs fail a test for whatever their console complains about."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.integration.dashboard_web import Web, session_of
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
+WAIT_MS = 15_000
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """For one module only: while it runs, this thread counts as inside an event loop, and Django
+    would refuse its queries to everybody's tests."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        expect.set_options(timeout=WAIT_MS)
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        running = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+class Watch:
+    """What a tab complained about: policy violations, errors, dialogs, requests to strangers."""
+
+    def __init__(self, page: Page, web: Web) -> None:
+        self.complaints: list[str] = []
+        self._origin = web.origin
+        page.on("console", lambda message: self._console(message.type, message.text))
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error.stack}"))
+        page.on("request", lambda request: self._request(request.url))
+        page.on("dialog", self._dialog)
+
+    def _console(self, kind: str, text: str) -> None:
+        # A killed server cannot be reached; the page's own words about that are expected.
+        if (
+            kind in {"error", "warning"}
+            and "ERR_CONNECTION" not in text
+            and "WebSocket" not in text
+        ):
+            self.complaints.append(f"console: {text}")
+
+    def _request(self, url: str) -> None:
+        local = (self._origin, self._origin.replace("http", "ws", 1), "data:", "blob:")
+        if not url.startswith(local):
+            self.complaints.append(f"request: {url}")
+
+    def _dialog(self, dialog) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+
+OpenTab = Callable[..., "contextmanager[Page]"]
+
+
+@pytest.fixture
+def open_tab(browser: Browser) -> OpenTab:
+    """A function that opens a tab of a signed-in user; it must end without a complaint."""
+
+    @contextmanager
+    def open_page(
+        web: Web,
+        user=None,
+        *,
+        width: int = 1440,
+        height: int = 900,
+        theme: str = "light",
+    ) -> Iterator[Page]:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            base_url=web.origin,
+            reduced_motion="reduce",
+        )
+        if user is not None:
+            cookie = {"name": "sessionid", "value": session_of(user), "url": web.origin}
+            context.add_cookies([cookie])
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        watch = Watch(page, web)
+        yield page
+        context.close()
+        assert not watch.complaints, "\n".join(watch.complaints)
+
+    return open_page

@@ -1,0 +1,210 @@
+"""The dashboard in a real browser: signs in, changes by itself, survives the web process."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenTab
+from tests.integration import dashboard_web
+from tests.integration.dashboard_stories import Story, heuristic, in_doubt, many, observe
+from tests.integration.dashboard_web import PASSWORD, Web, operator, viewer
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"])
+
+web = dashboard_web.web
+
+XSS = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</script><svg onload=alert(1)>",
+    "'-alert(1)-'",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href=javascript:alert(1)>x</a>",
+)
+BACK_WITHIN_S = 6
+"""Three seconds are promised; the rest is for a busy test machine."""
+REASON = "the gateway is gone, ticket 3390"
+
+
+def live(page: Page) -> None:
+    expect(page.locator("#live b")).to_have_text("Live")
+
+
+def rows_of(page: Page) -> list[list[str]]:
+    """The table as shown, without the columns that a clock moves."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("#rows tr")].map((row) => [row.dataset.gid,
+            ...[...row.cells].filter((_, i) => i !== 5).map((cell) => cell.innerText)])"""
+    )
+
+
+def test_a_person_signs_in_and_sees_rows_change_without_reload(web: Web, open_tab: OpenTab) -> None:
+    viewer()
+    story = Story(ago_s=0.2)
+    observe(story, *many(5))
+    with open_tab(web) as page:
+        page.goto("/transactions/?q=name:bank.*")
+        page.fill("#id_username", "vera")
+        page.fill("#id_password", "wrong")
+        page.click("text=Sign in >> nth=-1")
+        expect(page.get_by_role("alert")).to_contain_text("do not match")
+        page.fill("#id_password", PASSWORD)
+        page.press("#id_password", "Enter")
+        page.wait_for_url("**/transactions/?q=name**")
+        live(page)
+        page.evaluate("window.notReloaded = true")
+        row = page.locator(f'tr[data-gid="{story.gid}"]')
+        expect(row.locator("td.ps")).to_have_text(re.compile("Voting|In doubt"))
+
+        observe(story.committed())
+        expect(row.locator("td.ps")).to_have_text("Committed")
+        expect(row.locator(".phase i.c")).to_have_count(2)
+        newcomer = Story(ago_s=0).committed()
+        observe(newcomer)
+        expect(page.locator(f'tr[data-gid="{newcomer.gid}"]')).to_be_visible()
+        assert page.evaluate("window.notReloaded")
+
+
+def test_a_transaction_opens_and_is_told_live(web: Web, open_tab: OpenTab) -> None:
+    story = in_doubt(ago_s=20)
+    observe(story)
+    with open_tab(web, viewer()) as page:
+        page.goto("/")
+        live(page)
+        page.locator(f"#attention a:has-text('{story.gid[-6:]}')").click()
+        live(page)
+        expect(page.locator("#pill")).to_have_text("In doubt")
+        expect(page.locator("#sentence .lead")).to_contain_text("Waits for bank.b.deposit")
+        expect(page.locator("#log li:not(.gap)")).to_have_count(2)
+        expect(page.locator(".dg .now")).to_have_count(1)
+
+        observe(story.voted(2).decided("committed").finished(1, "committed"))
+        expect(page.locator("#pill")).to_have_text("Applying")
+        expect(page.locator(".dg .decide")).to_have_count(1)
+        observe(story.finished(2, "committed").ended("committed"))
+        expect(page.locator("#pill")).to_have_text("Committed")
+        expect(page.locator("#sentence .lead")).to_contain_text("2 of 2 applied")
+        expect(page.locator("#log li:not(.gap)")).to_have_count(7)
+        expect(page.locator("#payload .code").first).to_contain_text('"cents": 1250')
+
+
+def test_time_travel_stands_in_the_address(web: Web, open_tab: OpenTab) -> None:
+    story = Story(ago_s=30).committed()
+    observe(story)
+    with open_tab(web, viewer()) as page:
+        page.goto(f"/transactions/{story.gid}/?at=3")
+        expect(page.locator("#pill")).to_have_text(re.compile("Voting|In doubt"))
+        expect(page.locator(".pos")).to_have_text("event 3 of 7")
+        page.keyboard.press("k")
+        expect(page.locator("#pill")).to_have_text("Applying")
+        assert page.url.endswith("?at=4")
+        for _ in range(3):
+            page.keyboard.press("k")
+        expect(page.locator("#pill")).to_have_text("Committed")
+        assert not page.url.endswith("?at=7")
+
+
+def test_a_killed_web_process_shows_as_stale_and_heals_without_reload(
+    web: Web, open_tab: OpenTab
+) -> None:
+    open_one = Story(ago_s=1)
+    observe(*many(20), open_one)
+    user = viewer()
+    with open_tab(web, user) as page, open_tab(web, user) as fresh:
+        page.goto("/transactions/")
+        live(page)
+        page.evaluate("window.notReloaded = true")
+        web.kill()
+        expect(page.locator("#live b")).to_have_text(re.compile(r"Stale \d+ s"), timeout=10_000)
+        assert "saturate" in page.locator("main").evaluate(
+            "(main) => getComputedStyle(main).filter"
+        )
+        missed = many(8, ago_s=2)
+        observe(*missed, open_one.committed())
+        expect(page.locator("#live b")).to_have_text(re.compile(r"Stale ([5-9]|\d\d) s"))
+        web.start()
+        back_at = time.monotonic()
+        live(page)
+        expect(page.locator(f'tr[data-gid="{missed[-1].gid}"]')).to_be_visible()
+        assert time.monotonic() - back_at < BACK_WITHIN_S
+        fresh.goto("/transactions/")
+        live(fresh)
+
+        assert rows_of(page) == rows_of(fresh)
+        assert page.evaluate("window.notReloaded")
+
+
+def test_a_list_that_is_pointed_at_keeps_its_order(web: Web, open_tab: OpenTab) -> None:
+    observe(*many(10))
+    with open_tab(web, viewer()) as page:
+        page.goto("/transactions/")
+        live(page)
+        page.locator("#rows tr").nth(3).hover()
+        before = [row[0] for row in rows_of(page)]
+        observe(*many(3, ago_s=1))
+        expect(page.locator("#waiting")).to_have_text("3 newer held back")
+        assert [row[0] for row in rows_of(page)] == before
+        page.mouse.move(5, 5)
+        expect(page.locator("#rows tr")).to_have_count(13)
+
+
+def test_names_never_run(web: Web, open_tab: OpenTab) -> None:
+    stories = [
+        Story((name, "bank_a"), name=name, key=name, args={"note": name}, ago_s=5).refused(name)
+        for name in XSS
+    ]
+    observe(*stories, Story((XSS[1], XSS[2]), name=XSS[0], ago_s=20).voted(1))
+    with open_tab(web, operator()) as page:
+        for address in ("/", "/transactions/", "/verdicts/atomicity/"):
+            page.goto(address)
+            live(page)
+        for story in stories:
+            page.goto(f"/transactions/{story.gid}/")
+            live(page)
+            expect(page.locator("#log li").first).to_be_visible()
+        observe(*(Story((name, name), name=name, ago_s=0).refused(name) for name in XSS))
+        page.goto("/transactions/")
+        expect(page.locator("#rows tr")).to_have_count(2 * len(XSS) + 1)
+
+
+def test_an_operator_resolves_with_keyboard_and_reason(web: Web, open_tab: OpenTab) -> None:
+    story = in_doubt()
+    observe(story)
+    with open_tab(web, operator()) as page:
+        page.goto(f"/transactions/{story.gid}/")
+        live(page)
+        page.locator("#resolve-open").press("Enter")
+        submit = page.locator("#resolve-submit")
+        expect(page.locator("#resolve [data-close]:focus")).to_have_text("Cancel")
+        expect(submit).to_be_disabled()
+        expect(page.locator('#resolve input[value="committed"]')).to_be_disabled()
+        page.fill("#confirm", story.gid[-6:])
+        expect(submit).to_be_disabled()
+        page.fill("#reason", REASON)
+        expect(submit).to_have_text(f"Abort {story.gid[-6:]}")
+        expect(submit).to_be_enabled()
+        page.keyboard.press("Escape")
+        expect(page.locator("#resolve")).not_to_be_visible()
+
+
+def test_every_link_of_every_page_leads_somewhere(web: Web, open_tab: OpenTab) -> None:
+    observe(*many(4), in_doubt(), heuristic())
+    with open_tab(web, operator()) as page:
+        seen: set[str] = set()
+        todo = ["/"]
+        while todo:
+            address = todo.pop()
+            if address in seen or "events.json" in address or address.startswith("/admin"):
+                continue
+            seen.add(address)
+            answer = page.goto(address)
+            assert answer is not None
+            assert answer.ok, address
+            links = page.eval_on_selector_all(
+                "a[href]", "(all) => all.map((a) => a.getAttribute('href'))"
+            )
+            assert "#" not in links, address
+            todo += [link for link in links if link.startswith("/") and link.count("?") == 0]
+        assert len(seen) >= 9

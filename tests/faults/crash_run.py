@@ -17,10 +17,12 @@ from django.db import connections
 from config.servers import Servers
 from coordination.transactions import orphans
 from coordination.transactions.tables import Transaction
+from examples.bank.seeding import seed
 from examples.bank.totals import settled_total
 from tests.stack import COMMANDS, Stack, wait_until
 
 RATE = 60
+ACCOUNTS = 400
 FIRED_WITHIN_S = 20
 RECOVERED_WITHIN_S = 20
 ENDED_WITHIN_S = 30
@@ -66,6 +68,7 @@ class CrashRun:
         self.stack = Stack(servers, {**environment, "FAILPOINTS": "1", "LOG_LEVEL": "ERROR"})
 
     def start(self) -> None:
+        seed(ACCOUNTS)
         workers = {"CONCORD_FAILPOINTS_DIR": str(self.orders["workers"])}
         sweeper = {"CONCORD_FAILPOINTS_DIR": str(self.orders["sweeper"])}
         for name in ("prepare", "finish", "call"):
@@ -75,7 +78,7 @@ class CrashRun:
         self.stack.run("trickle", ("-m", "tests.faults.trickle"))
         # Not before the workers serve: what waits for them past its deadline is work for nothing.
         wait_until("workers commit", lambda: self.committed() > 3, within_s=60)
-        load = ("--rate", str(RATE), "--threads", "24", "--accounts", "400")
+        load = ("--rate", str(RATE), "--threads", "24", "--accounts", str(ACCOUNTS))
         self.stack.run("load", ("manage.py", "demo", *load))
         wait_until("the load runs", lambda: self.ended() > 100, within_s=60)
 

@@ -1,4 +1,4 @@
-"""Prepared transactions that nobody is going to finish any more.
+"""Prepared transactions that nobody seems to be going to finish.
 
 Read in the order prepared → rows → prepared again (after Citus' transaction recovery): what is
 prepared in both readings while its register is set, and old enough that no finish is under way, is
@@ -6,7 +6,7 @@ finished as the register says. What has no row is left alone: absence is no deci
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import connections
 
@@ -14,6 +14,7 @@ from coordination import conf
 from coordination.connections import database
 from coordination.connections.database import UNREACHABLE, Statement, StatementRefused
 from coordination.kernel.gids import parse_branch_gid
+from coordination.transactions import finishing
 from coordination.transactions.branches import xa
 from coordination.transactions.branches.answer import Busy, InDoubt
 from coordination.transactions.coordinator import store
@@ -90,14 +91,28 @@ def _finish(orphan: Prepared, snapshot: Snapshot | None) -> bool:
     if snapshot is None or snapshot.outcome is None or orphan.seq > len(snapshot.branches):
         return False
     branch = snapshot.branches[orphan.seq - 1]
-    if not branch.finished:
-        return False  # the sweeper's ordinary business
-    return finish(orphan, snapshot.outcome)
+    if branch.finished:
+        return finish(orphan, snapshot.outcome)
+    # Decided long ago, and no message ended it: perhaps nobody consumes them. This needs no code
+    # of a participant's, so its locks need not wait for a worker.
+    work = replace(_work(orphan), after_commit=branch.after_commit)
+    finishing.conclude([work], snapshot.outcome)
+    return True
 
 
 def finish(orphan: Prepared, outcome: Outcome) -> bool:
     """End a prepared branch here and now. False: it is busy or could not be reached."""
-    work = Work(
+    try:
+        result = xa.finish(_work(orphan), outcome)
+    except (Busy, InDoubt, StatementRefused, *UNREACHABLE) as error:
+        logger.warning("orphan %s not finished: %s", orphan.branch_gid, error)
+        return False
+    logger.warning("orphan %s was left prepared and is now %s", orphan.branch_gid, result.actual)
+    return True
+
+
+def _work(orphan: Prepared) -> Work:
+    return Work(
         gid=orphan.gid,
         seq=orphan.seq,
         participant="",
@@ -105,10 +120,3 @@ def finish(orphan: Prepared, outcome: Outcome) -> bool:
         mode=Mode.XA,
         form=Form.PREPARE,
     )
-    try:
-        result = xa.finish(work, outcome)
-    except (Busy, InDoubt, StatementRefused, *UNREACHABLE) as error:
-        logger.warning("orphan %s not finished: %s", orphan.branch_gid, error)
-        return False
-    logger.warning("orphan %s was left prepared and is now %s", orphan.branch_gid, result.actual)
-    return True

@@ -1,42 +1,17 @@
 """`manage.py demo`, as a process of its own."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO
 
 import pytest
 
 from examples.bank.homes import ALIASES
 from examples.bank.totals import settled_total, total
+from tests.integration.bank_worker import bank_worker, running
 
 pytestmark = pytest.mark.django_db(databases=["default", *ALIASES], transaction=True)
-
-QUEUES = "bank.prepare,bank.finish,bank.decide,bank.call,celery"
-
-
-@contextmanager
-def running(
-    environment: dict[str, str], *arguments: str, output: IO[str] | int = subprocess.PIPE
-) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        env=environment | {"PYTHONUNBUFFERED": "1"},
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 def wait_for_line(process: subprocess.Popen[str], part: str) -> str:
@@ -85,12 +60,8 @@ def test_the_demo_waits_for_databases_that_are_away_and_stops_when_told(process_
 
 
 def test_the_demo_commits_through_a_worker_and_drains_when_told(process_environment, tmp_path):
-    worker = ("-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "4", "-Q", QUEUES)
-    load = ("manage.py", "demo", "--rate", "20", "--accounts", "20")
-    with (
-        (tmp_path / "worker.log").open("w") as log,
-        running(process_environment, *worker, output=log),
-    ):
+    with bank_worker(process_environment, tmp_path / "worker.log"):
+        load = ("manage.py", "demo", "--rate", "20", "--accounts", "20")
         with running(process_environment, *load) as process:
             wait_for_line(process, "committed")
             process.send_signal(signal.SIGTERM)

@@ -1,9 +1,10 @@
 """The bank's load while its databases go away and come back."""
 
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from django.conf import LazySettings
 from django.db import connections
 
 from config.servers import Servers
@@ -13,13 +14,14 @@ from examples.bank.load import Load
 from examples.bank.seeding import seed
 from examples.bank.statistics import Answer, Result
 from examples.bank.totals import settled_total
+from tests.integration.bank_worker import bank_worker
 
 pytestmark = pytest.mark.django_db(databases=["default", *ALIASES], transaction=True)
 
 
 @pytest.fixture
-def sweeping():
-    """Bring to an end what the outage interrupted, or its locks would stop the next test."""
+def healing(process_environment: dict[str, str], tmp_path: Path) -> Iterator[None]:
+    """A worker and a sweeper, until nothing is prepared: its locks would stop the next test."""
     stop = threading.Event()
 
     def sweep() -> None:
@@ -31,18 +33,16 @@ def sweeping():
     thread = threading.Thread(target=sweep)
     thread.start()
     try:
-        yield
-        connections.close_all()
-        settled_total(wait=30)
+        with bank_worker(process_environment, tmp_path / "worker.log"):
+            yield
+            connections.close_all()
+            settled_total(wait=30)
     finally:
         stop.set()
         thread.join()
 
 
-def test_a_load_outlives_an_outage_and_no_money_is_lost(
-    settings: LazySettings, servers: Servers, sweeping: None
-):
-    settings.COORDINATION = settings.COORDINATION | {"PARTICIPANTS": []}
+def test_a_load_outlives_an_outage_and_no_money_is_lost(servers: Servers, healing: None):
     seed(20)
     committed = threading.Event()
 
@@ -50,8 +50,8 @@ def test_a_load_outlives_an_outage_and_no_money_is_lost(
         if answer.result is Result.COMMITTED:
             committed.set()
 
-    with Load(rate=50, threads=4, accounts=20, deadline=3, on_answer=note) as load:
-        assert committed.wait(30)
+    with Load(rate=50, threads=4, accounts=20, deadline=5, on_answer=note) as load:
+        assert committed.wait(60)
         servers.restart("postgresql")
         committed.clear()
         assert committed.wait(30)
@@ -59,4 +59,4 @@ def test_a_load_outlives_an_outage_and_no_money_is_lost(
 
     assert load.in_flight == 0
     assert load.statistics().results[Result.FAILED] == 0
-    assert settled_total(wait=60).conserved
+    assert settled_total(wait=30).conserved

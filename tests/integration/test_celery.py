@@ -51,4 +51,4 @@ def test_workers_vote_commit_abort_and_finish(stack: Stack) -> None:
     outcomes = set(Transaction.objects.values_list("outcome", flat=True))
     assert outcomes == {"committed", "aborted"}, summary
     assert settled_total().conserved
-    assert [orphans.prepared(using) for using in orphans.aliases()] == [[], []]
+    assert not any(orphans.prepared(using) for using in orphans.aliases())

@@ -8,7 +8,7 @@ from django.db import connections
 from coordination import distributed_transaction
 from coordination.exceptions import TransactionAborted
 from coordination.transactions import orphans
-from coordination.transactions.tables import Transaction
+from coordination.transactions.tables import Branch, Transaction
 from tests.databases import ALIASES, _django_db_helper  # noqa: F401
 from tests.integration import broker, ledger
 
@@ -73,12 +73,14 @@ def test_the_undecided_is_left_to_its_deadline() -> None:
     assert left() == [f"cc:{gid}:2"]
 
 
-def test_a_decided_branch_that_is_not_recorded_as_finished_is_left_to_its_worker() -> None:
+def test_a_decided_branch_that_no_worker_ended_is_ended_and_recorded() -> None:
     gid = undecided()
-    Transaction.objects.filter(gid=gid).update(outcome="committed")
+    Transaction.objects.filter(gid=gid).update(outcome="aborted")
 
-    assert orphans.sweep(min_age_s=0) == 0
-    assert left() == [f"cc:{gid}:2"]
+    assert orphans.sweep(min_age_s=0) == 1
+
+    branch = Branch.objects.get(transaction=gid, seq=2)
+    assert (left(), branch.actual) == ([], "aborted")
 
 
 def test_what_is_young_is_left_to_whoever_is_finishing_it() -> None:

@@ -11,9 +11,12 @@ from tests.integration import dashboard_web
 from tests.integration.dashboard_stories import Story, heuristic, in_doubt, many, observe
 from tests.integration.dashboard_web import PASSWORD, Web, operator, viewer
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"])
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"]),
+    pytest.mark.usefixtures("settled"),
+]
 
-web = dashboard_web.web
+web, settled = dashboard_web.web, dashboard_web.settled
 
 XSS = (
     "<script>alert(1)</script>",

@@ -26,9 +26,12 @@ from tests.integration.dashboard_stories import (
 )
 from tests.integration.dashboard_web import Web, operator
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"])
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"]),
+    pytest.mark.usefixtures("settled"),
+]
 
-web = dashboard_web.web
+web, settled = dashboard_web.web, dashboard_web.settled
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 KEEP = os.environ.get("CONCORD_SCREENSHOTS") == "1"

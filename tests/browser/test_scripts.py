@@ -15,9 +15,12 @@ from tests.integration import dashboard_web
 from tests.integration.dashboard_web import Web, viewer
 from tests.unit.transaction_histories import histories
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"])
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"]),
+    pytest.mark.usefixtures("settled"),
+]
 
-web = dashboard_web.web
+web, settled = dashboard_web.web, dashboard_web.settled
 
 HISTORIES = 150
 FOLD = """async ([stories, address]) => {

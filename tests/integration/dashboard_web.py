@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 
 from config.servers.ports import free_port
@@ -24,6 +25,9 @@ from tests.conftest import DATABASE_VARIABLES
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "tell-no-one-7"
 START_S = 30
+OTHERS = """
+SELECT array_agg(query) FROM pg_stat_activity WHERE datname = current_database()
+AND backend_type = 'client backend' AND pid <> pg_backend_pid()"""
 
 
 @dataclass
@@ -102,6 +106,22 @@ def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def settled(transactional_db: None) -> Iterator[None]:
+    """The web process lets go of the database before the test's data is truncated: a query
+    over several tables can deadlock with that. With no socket and no request it has none."""
+    yield
+    until = time.monotonic() + START_S
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(OTHERS)
+            (others,) = cursor.fetchone()
+            if not others:
+                return
+            assert time.monotonic() < until, f"connections of others stay open: {others}"
+            cursor.execute("SELECT pg_sleep(0.02)")
 
 
 def make_user(name: str, *permissions: str, **fields: Any) -> User:

@@ -19,9 +19,12 @@ from tests.integration.dashboard_socket import Frame, Tab, tab
 from tests.integration.dashboard_stories import Story, applying, in_doubt, many, observe
 from tests.integration.dashboard_web import Web, session_of, viewer
 
-web = dashboard_web.web
+web, settled = dashboard_web.web, dashboard_web.settled
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"])
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"]),
+    pytest.mark.usefixtures("settled"),
+]
 
 
 @pytest.fixture

@@ -14,9 +14,12 @@ from tests.integration import dashboard_web
 from tests.integration.dashboard_socket import tab
 from tests.integration.dashboard_web import Web, make_user, session_of, viewer
 
-web = dashboard_web.web
+web, settled = dashboard_web.web, dashboard_web.settled
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"])
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"]),
+    pytest.mark.usefixtures("settled"),
+]
 
 NOTICED_S = 1.0
 """A lost right closes the socket within this; the test adds the round trips around it."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from django.db import connections
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.integration.dashboard_web import Web, session_of
@@ -24,12 +25,15 @@ WAIT_MS = 15_000
 def browser(chromium: str) -> Iterator[Browser]:
     """For one module only: while it runs, this thread counts as inside an event loop, and Django
     would refuse its queries to everybody's tests."""
+    # Inside the loop Django opens connections of its own; neither kind may stay behind.
+    connections.close_all()
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         expect.set_options(timeout=WAIT_MS)
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         running = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield running
         running.close()
+        connections.close_all()
 
 
 class Watch:

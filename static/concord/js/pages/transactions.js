@@ -56,9 +56,10 @@ function put(row) {
 
 function snapshot(frame) {
   batch(() => {
-    rows.clear();
+    const present = new Set(frame.rows.map((row) => row.gid));
+    for (const gid of rows.keys()) if (!present.has(gid)) rows.delete(gid);
     frame.rows.forEach(put);
-    arrange();
+    rearrange();
   });
   figures(frame);
 }

@@ -78,7 +78,7 @@ class CrashRun:
         self.stack.run("trickle", ("-m", "tests.faults.trickle"))
         # Not before the workers serve: what waits for them past its deadline is work for nothing.
         wait_until("workers commit", lambda: self.committed() > 3, within_s=60)
-        load = ("--rate", str(RATE), "--threads", "24", "--accounts", str(ACCOUNTS))
+        load = ("--rate", str(RATE), "--threads", "120", "--accounts", str(ACCOUNTS))
         self.stack.run("load", ("manage.py", "demo", *load))
         wait_until("the load runs", lambda: self.ended() > 100, within_s=60)
 

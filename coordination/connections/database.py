@@ -25,11 +25,7 @@ from coordination.exceptions import OutcomeUnknown, StoreUnavailable
 CALL_DEADLINE_MS = 10_000
 
 UNDEFINED_OBJECT = "42704"
-UNDEFINED_TABLE = "42P01"
-LOCK_NOT_AVAILABLE = "55P03"
-OBJECT_IN_USE = "55006"
 NOT_IN_PREREQUISITE_STATE = "55000"
-UNIQUE_VIOLATION = "23505"
 
 CONNECTION_FAILURES = ("08", "57P01", "57P02", "57P03", "57P05")
 """SQLSTATE prefixes after which nothing is known about the statement in flight."""

@@ -7,21 +7,20 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from coordination.connections import database
-from coordination.connections.database import UNREACHABLE, Exchange, StatementRefused
+from coordination.connections.database import Exchange
 from coordination.exceptions import UnknownParticipant
 from coordination.failpoints import hit
 from coordination.kernel.backoff import backoff_ms
 from coordination.kernel.gids import branch_gid
 from coordination.transactions import dispatch
 from coordination.transactions.branches import tcc, witness, xa
-from coordination.transactions.branches.answer import Busy, InDoubt
+from coordination.transactions.branches.answer import NOT_NOW, Busy, InDoubt
 from coordination.transactions.coordinator import identity, store
 from coordination.transactions.participants import lookup
 from coordination.transactions.types import Actual, Mode, Outcome, Phase, Result, Work
 
 logger = logging.getLogger(__name__)
 
-NOT_NOW = (Busy, InDoubt, StatementRefused, UnknownParticipant, *UNREACHABLE)
 RETRY_BASE_MS, RETRY_CAP_MS = 500, 30_000
 
 
@@ -41,7 +40,7 @@ def end_together(works: Sequence[Work], outcome: Outcome) -> list[Result]:
         for work, ending in started:
             try:
                 results.append(_ended(work, outcome, ending))
-            except NOT_NOW as error:
+            except (UnknownParticipant, *NOT_NOW) as error:
                 _delayed(work, error)
     return results
 

@@ -11,10 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from coordination.connections import database
-from coordination.connections.database import UNREACHABLE, StatementRefused
 from coordination.transactions import finishing, runner
 from coordination.transactions.branches import xa
-from coordination.transactions.branches.answer import Busy, InDoubt
+from coordination.transactions.branches.answer import NOT_NOW, Busy, InDoubt
 from coordination.transactions.branches.body import Attempt
 from coordination.transactions.participants import lookup
 from coordination.transactions.types import (
@@ -29,8 +28,6 @@ from coordination.transactions.types import (
 )
 
 logger = logging.getLogger(__name__)
-
-TRANSIENT = (Busy, InDoubt, StatementRefused, *UNREACHABLE)
 
 
 @dataclass(slots=True)
@@ -58,12 +55,12 @@ def run(new: NewTransaction) -> Standing | None:
     progress = InlineRun(new.gid, sorted(works, key=lambda work: work.form is Form.LAST))
     try:
         _vote(progress)
-    except TRANSIENT as error:
+    except NOT_NOW as error:
         logger.warning("transaction %s goes on without its caller: %s", new.gid, error)
         _keep_votes(progress)
     standing = progress.standing
     if standing is not None and standing.outcome is not None:
-        with suppress(*TRANSIENT):  # decided: whatever is left, a worker does
+        with suppress(*NOT_NOW):  # decided: whatever is left, a worker does
             _finish(new, progress, standing)
     return standing
 
@@ -164,7 +161,7 @@ def _unrun(work: Work) -> Actual | None:
 
 def _keep_votes(progress: InlineRun) -> None:
     """The branch that failed has no vote; the others' spare them being asked again."""
-    with suppress(*TRANSIENT):
+    with suppress(*NOT_NOW):
         if progress.ballots:
             progress.standing = runner.cast(progress.gid, *progress.ballots)
 

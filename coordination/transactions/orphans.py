@@ -16,7 +16,7 @@ from coordination.connections.database import UNREACHABLE, Statement, StatementR
 from coordination.kernel.gids import parse_branch_gid
 from coordination.transactions import finishing
 from coordination.transactions.branches import xa
-from coordination.transactions.branches.answer import Busy, InDoubt
+from coordination.transactions.branches.answer import NOT_NOW
 from coordination.transactions.coordinator import store
 from coordination.transactions.participants import registered
 from coordination.transactions.types import Form, Mode, Outcome, Snapshot, Work
@@ -104,7 +104,7 @@ def finish(orphan: Prepared, outcome: Outcome) -> bool:
     """End a prepared branch here and now. False: it is busy or could not be reached."""
     try:
         result = xa.finish(_work(orphan), outcome)
-    except (Busy, InDoubt, StatementRefused, *UNREACHABLE) as error:
+    except NOT_NOW as error:
         logger.warning("orphan %s not finished: %s", orphan.branch_gid, error)
         return False
     logger.warning("orphan %s was left prepared and is now %s", orphan.branch_gid, result.actual)

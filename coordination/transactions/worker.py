@@ -10,19 +10,16 @@ from dataclasses import replace
 from typing import Any
 
 from coordination import conf
-from coordination.connections.database import UNREACHABLE, StatementRefused
+from coordination.connections.database import UNREACHABLE
 from coordination.exceptions import InvalidArgument, UnknownParticipant
 from coordination.kernel.gids import is_gid, node_of
 from coordination.transactions import dispatch, finishing, runner
-from coordination.transactions.branches.answer import Busy, InDoubt
+from coordination.transactions.branches.answer import NOT_NOW, InDoubt
 from coordination.transactions.coordinator import store
 from coordination.transactions.participants import lookup
 from coordination.transactions.types import Form, Mode, Outcome, Vote, Work
 
 logger = logging.getLogger(__name__)
-
-NOT_NOW = (Busy, InDoubt, StatementRefused, *UNREACHABLE)
-"""Nothing was decided and nothing is lost: the sweeper sends the message again."""
 
 
 def prepare(gid: str, seq: int, brief: Mapping[str, Any] | None = None) -> str:

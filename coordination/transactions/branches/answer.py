@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from coordination.connections.database import UNREACHABLE, StatementRefused
+
 
 class Busy(Exception):
     """Another attempt at this branch is running: this delivery has nothing to do."""
@@ -9,6 +11,10 @@ class Busy(Exception):
 
 class InDoubt(Exception):
     """What happened is not known, or the server cannot say now: ask again later."""
+
+
+NOT_NOW = (Busy, InDoubt, StatementRefused, *UNREACHABLE)
+"""Nothing was decided and nothing is lost: whoever asks again gets the answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,13 @@ def _database(url_variable: str, **defaults: object) -> dict[str, object]:
         # asgi.py sets 0. Workers and commands keep theirs, and drop it when it failed.
         "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=None),
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "application_name": "concord"},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "application_name": "concord",
+            # Concord's own statements are prepared once a connection. 0 behind a pool that lends
+            # connections by transaction and does not know of prepared statements.
+            "prepare_threshold": env.int("PREPARE_THRESHOLD", default=5) or None,
+        },
     }
 
 

@@ -3,10 +3,10 @@
 from coordination.transactions.tasks import (
     begin,
     cancel,
-    finish_branch,
-    prepare_branch,
+    finish_branches,
+    prepare_branches,
     status,
     vote,
 )
 
-__all__ = ["begin", "cancel", "finish_branch", "prepare_branch", "status", "vote"]
+__all__ = ["begin", "cancel", "finish_branches", "prepare_branches", "status", "vote"]

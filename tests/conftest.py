@@ -1,7 +1,9 @@
 """Fixtures every test may use. The servers behind them are started by ``tests/servers.py``."""
 
+import gc
 import os
 import shutil
+from collections.abc import Iterator
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -13,6 +15,13 @@ from tests.servers import servers as run_servers
 
 #: Settings alias → the variable that names its database.
 DATABASE_VARIABLES = {"default": "DATABASE_URL", "bank_a": "BANK_A_URL", "bank_b": "BANK_B_URL"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    """What a module's tests leave open is told at its end, not in some innocent test after it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -4,63 +4,55 @@ They run on Django's connection of the alias, so they share its transaction, but
 cursors: a pipeline costs one round trip for all statements, and a cursor of Django's 100 µs each.
 Every call has a deadline; psycopg itself has none, and a server that is stopped (SIGSTOP, a frozen
 disk) would hold the caller for ever.
+
+Where the alias's OPTIONS have a `prepare_threshold`, statements are prepared by name, which saves
+the server from planning them anew: leave it out behind a pool that lends connections by
+transaction and does not know of prepared statements.
 """
 
-import select
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import psycopg
-from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg.abc import Transformer as AbstractTransformer
-from psycopg.adapt import Transformer
-from psycopg.pq import ExecStatus, TransactionStatus
-from psycopg.pq.abc import PGresult
 
-from coordination.exceptions import OutcomeUnknown, StoreUnavailable
+from coordination.connections.database_errors import (
+    NOT_IN_PREREQUISITE_STATE,
+    UNDEFINED_OBJECT,
+    UNREACHABLE,
+    ConnectionLost,
+    StatementRefused,
+    translate,
+)
+from coordination.connections.pipeline import (
+    Exchange,
+    Pipeline,
+    Reply,
+    Statement,
+    log_unheard,
+    wait,
+)
+from coordination.exceptions import StoreUnavailable
+
+__all__ = [
+    "NOT_IN_PREREQUISITE_STATE",
+    "UNDEFINED_OBJECT",
+    "UNREACHABLE",
+    "ConnectionLost",
+    "Exchange",
+    "Reply",
+    "Statement",
+    "StatementRefused",
+    "answered",
+    "in_transaction",
+    "post",
+    "run",
+    "start",
+    "translate",
+    "wait",
+]
 
 CALL_DEADLINE_MS = 10_000
-
-UNDEFINED_OBJECT = "42704"
-NOT_IN_PREREQUISITE_STATE = "55000"
-
-CONNECTION_FAILURES = ("08", "57P01", "57P02", "57P03", "57P05")
-"""SQLSTATE prefixes after which nothing is known about the statement in flight."""
-
-
-class ConnectionLost(OutcomeUnknown):
-    """The connection broke after the statement was sent: it may or may not have taken effect."""
-
-
-UNREACHABLE = (StoreUnavailable, ConnectionLost)
-"""No answer, whether or not the statement arrived."""
-
-
-class StatementRefused(Exception):
-    """The server answered no. `sqlstate` says why; nothing of the statement took effect."""
-
-    def __init__(self, message: str, *, sqlstate: str) -> None:
-        super().__init__(message)
-        self.sqlstate = sqlstate
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One named SQL text with its parameters."""
-
-    sql: str
-    params: Sequence[Any] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Rows and command tag of one statement."""
-
-    rows: list[tuple[Any, ...]]
-    status: str
 
 
 def run(using: str, *statements: Statement, deadline_ms: int = CALL_DEADLINE_MS) -> list[Reply]:
@@ -74,114 +66,34 @@ def run(using: str, *statements: Statement, deadline_ms: int = CALL_DEADLINE_MS)
     return answered(start(using, *statements, deadline_ms=deadline_ms)).replies()
 
 
-class Exchange:
-    """Statements under way on one connection, which is not to be used until they are answered."""
+def start(
+    using: str,
+    *statements: Statement,
+    deadline_ms: int = CALL_DEADLINE_MS,
+    alone: bool = False,
+) -> Exchange:
+    """Send `statements` without waiting, behind whatever else is under way on the connection.
 
-    def __init__(self, connection: BaseDatabaseWrapper, *, due: float) -> None:
-        self.due = due
-        self.answered = False
-        self.unsent = False
-        self._connection = connection
-        self._begun = 0
-        self._replies: list[Reply] = []
-        self._error: Exception | None = None
+    Never raises for what the server does: the exchange's `replies` does, once it was waited for.
+    Whoever else uses the connection, a cursor of Django's for one, waits for it first.
 
-    def send(self, statements: Sequence[Statement]) -> None:
-        """Hand the statements to the connection, with the BEGIN that psycopg would have sent."""
-        try:
-            self._raw = _open(self._connection)
-        except StoreUnavailable as error:
-            self.answered, self._error = True, error
-            return
-        self._transformer = transformer = Transformer(self._raw)
-        texts = [_compose(transformer, statement) for statement in statements]
-        idle = self._raw.pgconn.transaction_status == TransactionStatus.IDLE
-        if idle and not self._raw.autocommit:
-            texts.insert(0, _begin(self._raw))
-            self._begun = 1
-        try:
-            self._raw.pgconn.send_query(b";".join(texts))
-            self.unsent = self._raw.pgconn.flush() != 0
-        except psycopg.Error as error:
-            self._fail(error)
-
-    @property
-    def socket(self) -> int:
-        return self._raw.pgconn.socket
-
-    def pump(self) -> None:
-        """Move bytes both ways; `unsent` tells whether there is more to be written."""
-        try:
-            self.unsent = self._raw.pgconn.flush() != 0
-            self._read()
-        except psycopg.Error as error:
-            self._fail(error)
-
-    def expire(self) -> None:
-        """Give up: the deadline has passed."""
-        self._fail(psycopg.OperationalError("no answer within the deadline"))
-
-    def replies(self) -> list[Reply]:
-        """The answers in order. Raises as `run` does."""
-        if self._error is not None:
-            raise self._error
-        return self._replies[self._begun :]
-
-    def _read(self) -> None:
-        pgconn = self._raw.pgconn
-        pgconn.consume_input()
-        while not pgconn.is_busy():
-            result = pgconn.get_result()
-            if result is None:
-                self.answered = True
-                return
-            if result.status == ExecStatus.FATAL_ERROR and self._error is None:
-                error = psycopg.errors.error_from_result(result, encoding="utf-8")
-                self._error = translate(error, connection=self._connection)
-                self._error.__cause__ = error
-            elif self._error is None:
-                self._replies.append(_reply(self._transformer, result))
-
-    def _fail(self, error: psycopg.Error) -> None:
-        self.answered = True
-        self._connection.close()
-        self._error = ConnectionLost(
-            f"connection to {self._connection.alias!r} lost: {error}", store=self._connection.alias
-        )
-        self._error.__cause__ = error
-
-
-def start(using: str, *statements: Statement, deadline_ms: int = CALL_DEADLINE_MS) -> Exchange:
-    """Send `statements` without waiting; `wait` for it before anything else uses the connection.
-
-    Never raises for what the server does: the exchange's `replies` does.
+    `alone` makes them a transaction of their own where `atomic()` is open and nothing sent in it.
     """
-    exchange = Exchange(connections[using], due=time.monotonic() + deadline_ms / 1000)
-    exchange.send(statements)
-    return exchange
+    due = time.monotonic() + deadline_ms / 1000
+    connection = connections[using]
+    try:
+        pipeline = _pipeline(connection)
+    except StoreUnavailable as error:
+        return Exchange(due=due, answered=True, error=error)
+    return pipeline.send(connection, statements, due=due, alone=alone)
 
 
-def wait(*exchanges: Exchange) -> None:
-    """Wait until each is answered or past its deadline, however many connections that takes.
-
-    psycopg's own wait serves one connection, has no deadline, and costs 100 µs more a statement.
-    """
-    poll = select.poll()
-    waiting = {exchange.socket: exchange for exchange in exchanges if not exchange.answered}
-    for socket, exchange in waiting.items():
-        poll.register(socket, select.POLLIN | (select.POLLOUT if exchange.unsent else 0))
-    while waiting:
-        left_ms = (min(each.due for each in waiting.values()) - time.monotonic()) * 1000
-        for socket, _ in poll.poll(max(0.0, left_ms)):
-            exchange = waiting[socket]
-            exchange.pump()
-            if exchange.answered:
-                poll.unregister(socket)
-                del waiting[socket]
-            else:
-                poll.modify(socket, select.POLLIN | (select.POLLOUT if exchange.unsent else 0))
-        if left_ms <= 0:
-            _expire(waiting, poll)
+def post(using: str, *statements: Statement, deadline_ms: int = CALL_DEADLINE_MS) -> None:
+    """Send `statements` and go on: for what may be lost. An error is logged once it is known."""
+    exchange = start(using, *statements, deadline_ms=deadline_ms)
+    if exchange.error is not None:
+        log_unheard(exchange.error)
+    exchange.unheard = True
 
 
 def answered(exchange: Exchange) -> Exchange:
@@ -190,75 +102,32 @@ def answered(exchange: Exchange) -> Exchange:
     return exchange
 
 
-def _expire(waiting: dict[int, Exchange], poll: "select.poll") -> None:
-    now = time.monotonic()
-    for socket in [each for each, exchange in waiting.items() if exchange.due <= now]:
-        poll.unregister(socket)
-        waiting.pop(socket).expire()
-
-
-def _compose(transformer: AbstractTransformer, statement: Statement) -> bytes:
-    """The statement with its parameters as literals: several then fit into one simple query."""
-    if not statement.params:
-        return statement.sql.encode()
-    parts = statement.sql.replace("%%", "%").encode().split(b"%s")
-    if len(parts) != len(statement.params) + 1:
-        raise TypeError(f"{len(parts) - 1} placeholders for {len(statement.params)} parameters")
-    pieces = [parts[0]]
-    for value, part in zip(statement.params, parts[1:], strict=True):
-        pieces += (transformer.as_literal(value), part)
-    return b"".join(pieces)
-
-
-def _begin(raw: psycopg.Connection[Any]) -> bytes:
-    level = raw.isolation_level
-    if level is None:
-        return b"BEGIN"
-    return b"BEGIN ISOLATION LEVEL " + level.name.replace("_", " ").encode()
-
-
-def _reply(transformer: AbstractTransformer, result: PGresult) -> Reply:
-    rows: list[tuple[Any, ...]] = []
-    if result.status == ExecStatus.TUPLES_OK:
-        transformer.set_pgresult(result)
-        rows = transformer.load_rows(0, result.ntuples, tuple)
-    return Reply(rows, (result.command_status or b"").decode())
-
-
-def _open(connection: BaseDatabaseWrapper) -> psycopg.Connection[Any]:
+def _pipeline(connection: BaseDatabaseWrapper) -> Pipeline:
+    """The pipeline of the alias's connection, which is opened if need be."""
     if connection.vendor != "postgresql":
         raise TypeError(
             f"database alias {connection.alias!r} is {connection.vendor}, not PostgreSQL"
         )
+    raw = _open(connection)
+    known: Pipeline | None = connection.__dict__.get("concord_pipeline")
+    if known is None or known.raw is not raw:
+        known = connection.__dict__["concord_pipeline"] = Pipeline(raw)
+    return known
+
+
+def _open(connection: BaseDatabaseWrapper) -> psycopg.Connection[None]:
     try:
-        connection.ensure_connection()
+        # Not the wrapper's own attribute: a pipeline under way puts its waiting there.
+        type(connection).ensure_connection(connection)
     except (OperationalError, InterfaceError) as error:
         raise StoreUnavailable(
             f"cannot connect to database {connection.alias!r}: {error}", store=connection.alias
         ) from error
-    raw: psycopg.Connection[Any] = connection.connection
+    raw: psycopg.Connection[None] = connection.connection
     if raw.closed:
         connection.close()
         return _open(connection)
     return raw
-
-
-def translate(
-    error: Exception, *, connection: BaseDatabaseWrapper
-) -> StatementRefused | ConnectionLost:
-    """Turn an error of psycopg or of Django's wrapper into one of ours; drop a dead connection."""
-    cause = error.__cause__ if isinstance(error, DatabaseError | InterfaceError) else error
-    sqlstate = getattr(cause, "sqlstate", None) or ""
-    raw = connection.connection
-    broken = raw is None or raw.closed or raw.broken
-    # Without a SQLSTATE it is psycopg's own word, or a body's that raised such an error itself.
-    unanswered = not sqlstate and isinstance(cause, psycopg.OperationalError)
-    if unanswered or sqlstate.startswith(CONNECTION_FAILURES) or broken:
-        connection.close()
-        return ConnectionLost(
-            f"connection to {connection.alias!r} lost: {error}", store=connection.alias
-        )
-    return StatementRefused(str(error).strip(), sqlstate=sqlstate)
 
 
 def in_transaction(using: str) -> bool:

@@ -100,6 +100,8 @@ class Pool:
             raise ValueError(f"The URL has an option unknown to redis-py: {error}") from None
         self._pid = os.getpid()
         self._idle: deque[Wire] = deque()
+        # A pool that nobody holds any more closes its sockets instead of leaving them to chance.
+        weakref.finalize(self, _close, self._idle).atexit = False
         _pools.add(self)
 
     def take(self, until: float) -> Wire:
@@ -129,11 +131,7 @@ class Pool:
 
     def drop(self) -> None:
         """Close the idle wires."""
-        while True:
-            try:
-                self._idle.pop().close()
-            except IndexError:
-                return
+        _close(self._idle)
 
     def forget(self) -> None:
         """In a forked child: let go of the parent's sockets without a word to the server."""
@@ -171,6 +169,14 @@ class Pool:
                 "redis_connect_func": _say_nothing,
             }
         )
+
+
+def _close(idle: deque[Wire]) -> None:
+    while True:
+        try:
+            idle.pop().close()
+        except IndexError:
+            return
 
 
 def _greeting(options: dict[str, Any], *, encrypted: bool) -> list[bytes]:

@@ -18,6 +18,10 @@ DEPTH_MAX = 32
 INTEGER_MAX = 2**53 - 1
 """Beyond it JSON readers that use doubles (JavaScript, Lua) lose digits."""
 
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanonicalArguments:
@@ -48,10 +52,7 @@ def json_arguments(
     """
     for key, value in arguments.items():
         _check(value, f"argument {key!r} of {what}", depth=1)
-    text = json.dumps(
-        dict(arguments), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    data = text.encode()
+    data = _CANONICAL.encode(dict(arguments)).encode()
     if len(data) > bytes_max:
         raise InvalidArgument(
             f"The arguments of {what} take {len(data)} bytes as JSON; the limit is {bytes_max}. "

@@ -45,6 +45,10 @@ class TransactionSettings:
     """How often a waiter reads the row, should the mailbox's message be lost."""
     arguments_bytes_max: int = 64 * 1024
     """Largest arguments of one branch, in bytes of JSON."""
+    branches_per_message: int = 64
+    """Branches of one node that one message asks for: one worker runs their bodies in turn. 1 lets
+    as many workers run them at the same time, at the price of a message, a vote and an ending each.
+    """
 
     @property
     def patience_s(self) -> float:

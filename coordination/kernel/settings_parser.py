@@ -29,7 +29,7 @@ _KEYS = (
 )
 _TRANSACTION_KEYS = (
     *("USING", "REGISTER", "MAILBOX", "REMOTE_VOTES", "DEADLINE", "PATIENCE", "POLL"),
-    "ARGUMENTS_BYTES_MAX",
+    *("ARGUMENTS_BYTES_MAX", "BRANCHES_PER_MESSAGE"),
 )
 _BACKENDS = (REDIS, DATABASE, ZOOKEEPER, RABBITMQ)
 _LEASED = ("lock", "semaphore", "election", "barrier")
@@ -162,6 +162,7 @@ def _transactions(
         patience_ms=_duration(table, "PATIENCE", 2, where),
         poll_ms=_duration(table, "POLL", 1, where),
         arguments_bytes_max=_count(table, "ARGUMENTS_BYTES_MAX", 64 * 1024, where),
+        branches_per_message=_count(table, "BRANCHES_PER_MESSAGE", 64, where),
     )
 
 

@@ -412,6 +412,7 @@ class Migration(migrations.Migration):
                 (
                     "transaction",
                     models.ForeignKey(
+                        db_constraint=False,
                         db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="branches",

@@ -21,13 +21,13 @@ from coordination.exceptions import (
     OutcomeUnknown,
     TransactionAborted,
 )
-from coordination.failpoints import hit
-from coordination.kernel import arguments, durations, gids, names, nearest
-from coordination.transactions import dispatch, inline, plan, runner
+from coordination.kernel import durations, gids, names, nearest
+from coordination.transactions import inline, messages, plan, runner
 from coordination.transactions.coordinator import identity, store
 from coordination.transactions.mailbox import Decision, process_mailbox
+from coordination.transactions.options import check_register, key_of, protocol_of, then_payload
 from coordination.transactions.plan import Enlisted
-from coordination.transactions.types import NewTransaction, Outcome, Phase, Protocol, Standing
+from coordination.transactions.types import NewTransaction, Outcome, Standing
 
 Seconds = float | timedelta
 Until = Literal["decided", "applied"]
@@ -55,12 +55,12 @@ class DistributedTransaction:
     ) -> None:
         settings = conf.current()
         self.name = names.validate_name(name, what="transaction name")
-        self._protocol = _protocol(protocol)
+        self._protocol = protocol_of(protocol)
         self._deadline_ms = durations.to_ms(deadline, what="deadline")
-        self._key = _key(key)
+        self._key = key_of(key)
         self._wait = wait
-        self._then = _then(then)
-        _check_register(register)
+        self._then = then_payload(then)
+        check_register(register)
         self._node = settings.node
         self._enlisted: list[Enlisted] = []
         self._open = True
@@ -202,20 +202,35 @@ class DistributedTransaction:
         if not self._enlisted:
             raise InvalidArgument(f"transaction {self.name!r} is empty: enlist participants first.")
         new = self._new()
-        hit("tx.begin.before")
-        begun = store().begin(new)
-        hit("tx.begin.after")
+        beginning = inline.Beginning(new)
+        if new.key is not None and not self._begins(beginning):
+            return
+        try:
+            self._run(beginning)
+        finally:
+            self._open = beginning.begun is None
+
+    def _begins(self, beginning: inline.Beginning) -> bool:
+        """Whether this call is the one that begins what the key names."""
+        new, begun = beginning.new, beginning.confirm()
         self._open = False
         if not begun.created:
             self._attach(begun.digest, new.digest, begun.outcome, begun.reason)
-            return
-        for branch in new.branches:
-            if not branch.inline:
-                brief = plan.brief(new, branch)
-                dispatch.send(
-                    Phase.PREPARE, gid=new.gid, seq=branch.seq, node=branch.node, brief=brief
-                )
-        self._standing = inline.run(new)
+        return begun.created
+
+    def _run(self, beginning: inline.Beginning) -> None:
+        """Ask the others, run what lives here; much of it while the rows go to the disk."""
+        new = beginning.new
+        if inline.may_begin_before(new):
+            beginning.send()
+            messages.send_first(new, foreign=False)
+        elif not all(branch.inline for branch in new.branches):
+            beginning.confirm()
+            messages.send_first(new, foreign=False)
+        if any(branch.node != new.node for branch in new.branches):
+            beginning.confirm()
+            messages.send_first(new, foreign=True)
+        self._standing = inline.run(beginning)
 
     def _new(self) -> NewTransaction:
         branches = plan.branches(self._enlisted, coordinator=conf.current().transactions.using)
@@ -323,45 +338,6 @@ def distributed_transaction(name: str, **options: Any) -> DistributedTransaction
         if option not in known:
             raise InvalidArgument(nearest.unknown_message("option", option, known))
     return DistributedTransaction(name, **options)
-
-
-def _protocol(value: object) -> Protocol:
-    try:
-        return Protocol(value)  # type: ignore[arg-type]
-    except ValueError:
-        known = [protocol.value for protocol in Protocol]
-        raise InvalidArgument(nearest.unknown_message("protocol", value, known)) from None
-
-
-def _key(key: object) -> str | None:
-    if key is None:
-        return None
-    text = key.encode(errors="replace").decode() if isinstance(key, str) else None
-    if text is None or text != key or not 1 <= len(text) <= 200 or "\x00" in text:
-        raise InvalidArgument(
-            f"key must be a str of 1 to 200 characters, without NUL or surrogates, not {key!r:.80}."
-        )
-    return key
-
-
-def _then(then: object) -> dict[str, Any] | None:
-    if then is None:
-        return None
-    if isinstance(then, Task):
-        then = then.s()
-    if not isinstance(then, Signature):
-        raise InvalidArgument(
-            f"then takes a Celery signature or task, not {type(then).__name__}: {then!r:.80}."
-        )
-    payload: dict[str, Any] = dict(then)
-    payload.pop("chord_size", None)
-    arguments.json_arguments(payload, what="the signature in then")
-    return payload
-
-
-def _check_register(register: object) -> None:
-    if register not in (None, "database"):
-        raise InvalidArgument(nearest.unknown_message("register", register, ["database"]))
 
 
 def _refuse_atomic(using: str, what: str) -> None:

@@ -5,7 +5,7 @@ broker that is down is logged and never an error of the caller, whose rows are d
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Signature, current_app
@@ -21,14 +21,19 @@ VOTE_TASK = "coordination.transaction.vote"
 
 
 def send(
-    phase: Phase, *, gid: str, seq: int, node: str, brief: Mapping[str, Any] | None = None
+    phase: Phase,
+    *,
+    gid: str,
+    seqs: Sequence[int],
+    node: str,
+    brief: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Ask a branch of `node` to do a phase. `brief` tells a node without our tables what to do.
+    """Ask branches of `node` to do a phase. `brief` tells a node without our tables what to do.
 
     Returns whether the broker took the message.
     """
     hit("tx.publish.before")
-    kwargs: dict[str, Any] = {"gid": gid, "seq": seq}
+    kwargs: dict[str, Any] = {"gid": gid, "seqs": list(seqs)}
     if brief is not None:
         kwargs["brief"] = dict(brief)
     taken = _send_task(TASKS[phase], kwargs, queue=f"{node}.{phase}")

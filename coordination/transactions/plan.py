@@ -13,7 +13,7 @@ from coordination.kernel.arguments import json_arguments
 from coordination.kernel.names import validate_name
 from coordination.kernel.nearest import unknown_message
 from coordination.transactions.participants import Participant, lookup, registered
-from coordination.transactions.types import Form, Mode, NewBranch, NewTransaction
+from coordination.transactions.types import Form, Mode, NewBranch
 
 VENDORS = {Mode.XA: ("postgresql",), Mode.TCC: ("postgresql", "sqlite")}
 """Databases each mode works on."""
@@ -113,15 +113,3 @@ def _may_be_last(part: Enlisted, coordinator: str) -> bool:
 def _shares_our_tables(part: Enlisted) -> bool:
     # Another node's alias of the same name may be another database.
     return part.node == conf.current().node
-
-
-def brief(new: NewTransaction, branch: NewBranch) -> dict[str, Any] | None:
-    """What a participant of another node must be told, which may not reach our tables."""
-    if branch.node == new.node:
-        return None
-    return {
-        "participant": branch.participant,
-        "args": branch.args,
-        "remaining_ms": new.deadline_ms,
-        "coordinator": new.node,
-    }

@@ -5,7 +5,8 @@ from typing import Any
 from coordination.connections.database import StatementRefused
 from coordination.exceptions import InvalidArgument
 from coordination.kernel.gids import SEQ_MAX, is_gid
-from coordination.transactions import finishing, runner
+from coordination.transactions import runner
+from coordination.transactions.coordinator import identity, store
 from coordination.transactions.types import Actual, Ballot, Result, Vote
 
 
@@ -22,7 +23,7 @@ def receive(gid: str, seq: int, kind: str, facts: dict[str, Any]) -> dict[str, A
         actual = Actual(facts["actual"]) if facts.get("actual") else None
         reason = str(facts.get("reason", ""))
         if kind == "result" and actual is not None:
-            finishing.acknowledge(gid, Result(seq=seq, actual=actual, reason=reason))
+            store().finish(gid, [Result(seq=seq, actual=actual, reason=reason)], by=identity())
             return {"gid": gid}
         if kind != "vote":
             raise ValueError(f"kind {kind!r}")
@@ -37,5 +38,5 @@ def receive(gid: str, seq: int, kind: str, facts: dict[str, Any]) -> dict[str, A
         raise InvalidArgument(f"a message for {gid}:{seq} makes no sense: {error}.") from error
     standing = runner.cast(gid, ballot)
     if standing is not None and standing.outcome is not None:
-        runner.advance(gid)
+        runner.advance(gid, here=True)
     return {"gid": gid}

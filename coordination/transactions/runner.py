@@ -6,7 +6,6 @@ operators. Everything here may be killed at any line or run twice: rows decide, 
 
 import logging
 from collections.abc import Collection
-from dataclasses import replace
 
 from django.db import connections
 
@@ -14,7 +13,7 @@ from coordination import conf
 from coordination.exceptions import UnknownParticipant
 from coordination.failpoints import hit
 from coordination.kernel.gids import branch_gid
-from coordination.transactions import dispatch
+from coordination.transactions import dispatch, messages
 from coordination.transactions.branches import last, one_phase, tcc, witness, xa
 from coordination.transactions.branches.body import PREPARED, Attempt
 from coordination.transactions.coordinator import identity, store
@@ -61,6 +60,7 @@ def perform(
 ) -> None:
     """Perform the engine's effects; after a decision, those that follow from it."""
     ending: list[Work] = []
+    sending: list[tuple[Phase, BranchState]] = []
     for effect in step(snapshot):
         if isinstance(effect, Decide):
             standing = decide(snapshot.gid, effect.outcome, reason=effect.reason)
@@ -74,16 +74,10 @@ def perform(
             if here and effect.phase is Phase.FINISH and _ends_here(branch):
                 ending.append(_ending(snapshot.gid, branch))
             else:
-                _send(snapshot.gid, effect.phase, branch, resend=resend)
+                sending.append((effect.phase, branch))
+    messages.send(snapshot, sending, resend=resend)
     if ending and snapshot.outcome is not None:
         conclude(ending, snapshot.outcome)
-
-
-def _send(gid: str, phase: Phase, branch: BranchState, *, resend: bool) -> None:
-    sent = dispatch.send(phase, gid=gid, seq=branch.seq, node=branch.node)
-    if sent and resend:
-        data = {"seq": branch.seq, "phase": phase}
-        store().note(gid, "branch.sent", seq=branch.seq, data=data, by=identity())
 
 
 def _ends_here(branch: BranchState) -> bool:
@@ -127,38 +121,6 @@ def _told(gid: str, standing: Standing | None) -> Standing | None:
         assert standing.outcome is not None
         process_mailbox().deliver(standing.mailbox, gid, standing.outcome, standing.reason)
     return standing
-
-
-def prepare_branch(work: Work) -> None:
-    """Answer a prepare message: run the branch, vote, and see to what the vote decided."""
-    if work.actual is not None:
-        return
-    if work.outcome is not None:
-        conclude([work], work.outcome)
-        return
-    if work.vote is not None:
-        return
-    if work.form is Form.LAST:
-        _prepare_last(work)
-        return
-    ballot = answer(work)
-    standing = cast(work.gid, ballot)
-    if standing is not None and standing.outcome is not None:
-        follow(replace(work, after_commit=ballot.after_commit), ballot, standing)
-
-
-def follow(work: Work, ballot: Ballot, standing: Standing) -> None:
-    """After a vote met or made the decision: end this branch, and see to the others'.
-
-    The caller has its answer by now. Ending the other prepared branches of this node from here is
-    one more statement each; a message would cost more and come later.
-    """
-    assert standing.outcome is not None
-    unended = ballot.actual is None and (work.mode is Mode.TCC or not standing.decided_now)
-    if standing.decided_now and not standing.ended:
-        advance(work.gid, skip=(work.seq,) if unended else (), here=True)
-    if unended:
-        conclude([work], standing.outcome)
 
 
 def answer(work: Work) -> Ballot:
@@ -218,16 +180,6 @@ def decide_last(attempt: Attempt, others: tuple[Ballot, ...] = ()) -> Standing |
     if attempt.found is not None:
         return store().standing(gid)
     return cast(gid, *others, xa.ballot(attempt))
-
-
-def _prepare_last(work: Work) -> None:
-    if work.remaining_ms <= 0:
-        return
-    attempt = Attempt(work, lookup(work.participant))
-    attempt.run(attempt.enter())
-    standing = decide_last(attempt)
-    if standing is not None and standing.outcome is not None:
-        advance(work.gid, here=True)
 
 
 def continue_after(gid: str) -> None:

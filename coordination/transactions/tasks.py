@@ -19,15 +19,15 @@ DURABLE: dict[str, Any] = {
 
 
 @shared_task(name="coordination.branch.prepare", ignore_result=True, **DURABLE)
-def prepare_branch(gid: str, seq: int, brief: dict[str, Any] | None = None) -> str:
-    """Run one branch and vote."""
-    return worker.prepare(gid, seq, brief)
+def prepare_branches(gid: str, seqs: list[int], brief: dict[str, Any] | None = None) -> str:
+    """Run branches of one transaction and vote."""
+    return worker.prepare(gid, seqs, brief)
 
 
 @shared_task(name="coordination.branch.finish", ignore_result=True, **DURABLE)
-def finish_branch(gid: str, seq: int, brief: dict[str, Any] | None = None) -> str:
-    """End one branch as decided."""
-    return worker.finish(gid, seq, brief)
+def finish_branches(gid: str, seqs: list[int], brief: dict[str, Any] | None = None) -> str:
+    """End branches of one transaction as decided."""
+    return worker.finish(gid, seqs, brief)
 
 
 @shared_task(name="coordination.transaction.begin", bind=True, ignore_result=False, **DURABLE)

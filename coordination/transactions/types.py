@@ -139,6 +139,7 @@ class Snapshot:
     continue_due: bool
     branches: tuple[BranchState, ...]
     deadline_ms: int = 0
+    remaining_ms: int = 0
     node: str = ""
 
 

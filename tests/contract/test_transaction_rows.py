@@ -201,7 +201,7 @@ def test_what_is_unknown_is_answered_with_nothing_and_leaves_nothing() -> None:
     assert store.decide(gid, Outcome.ABORTED, reason="asked", by=rows.BY) is None
     assert store.finish(gid, [Result(seq=1, actual=Actual.COMMITTED)], by=rows.BY) is None
     assert store.note(gid, "branch.sent", data={}, by=rows.BY) is False
-    assert store.claim(gid, 1) is None
+    assert store.claim(gid, [1]) == []
     assert store.standing(gid) is None
     assert not Event.objects.filter(name=gid).exists()
 

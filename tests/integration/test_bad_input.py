@@ -382,4 +382,6 @@ def test_a_celery_task_may_begin_without_waiting_or_wait_for_itself() -> None:
 
     outcomes = dict(Transaction.objects.values_list("gid", "outcome"))
     assert outcomes == {begun: None, run: "committed"}
-    assert [each.kwargs for each in broker.messages("bank.prepare")] == [{"gid": begun, "seq": 1}]
+    assert [each.kwargs for each in broker.messages("bank.prepare")] == [
+        {"gid": begun, "seqs": [1]}
+    ]

@@ -156,7 +156,7 @@ def test_e009_the_broker_shares_the_stores_redis_database(
 
 @pytest.mark.parametrize("name", ["acks_late", "reject_on_worker_lost"])
 def test_e010_a_killed_worker_would_lose_a_task(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.prepare_branch, name, False)
+    monkeypatch.setattr(tasks.prepare_branches, name, False)
 
     assert _found(checks.check_celery) == ["E010"]
 
@@ -168,7 +168,7 @@ def test_e011_celery_accepts_pickles(celery_conf: Any) -> None:
 
 
 def test_e011_a_task_is_not_sent_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.prepare_branch, "serializer", "pickle")
+    monkeypatch.setattr(tasks.prepare_branches, "serializer", "pickle")
 
     assert _found(checks.check_celery) == ["E011"]
 

@@ -135,7 +135,7 @@ def test_retry_sends_what_is_waited_for_and_is_recorded() -> None:
 
     assert operations.retry_now([gid, ended, "nonsense"], **WHO) == 1
 
-    assert [each.kwargs for each in broker.messages("bank.prepare")] == [{"gid": gid, "seq": 1}]
+    assert [each.kwargs for each in broker.messages("bank.prepare")] == [{"gid": gid, "seqs": [1]}]
     assert resolved(gid) == [{"action": "retry", **WHO}]
     assert resolved(ended) == []
 
@@ -150,7 +150,7 @@ def test_a_forced_abort_of_a_single_branch_is_told_by_its_witness() -> None:
 
     operations.resolve(tx.gid, outcome="aborted", **WHO)
     work_off()
-    worker.prepare(tx.gid, 1)
+    worker.prepare(tx.gid, [1])
 
     assert (row(tx.gid).outcome, row(tx.gid).heuristic) == ("aborted", "")
     assert ledger.amount("bank_a") == 100

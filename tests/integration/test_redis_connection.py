@@ -1,6 +1,7 @@
 """The Redis connection: deadlines kept, nothing sent twice, no reply to the wrong process."""
 
 import asyncio
+import gc
 import select
 import socket
 import subprocess
@@ -295,6 +296,18 @@ def test_a_fork_leaves_the_parents_connection_open(store: RedisStore) -> None:
 
     assert succeeded(child)
     assert store.call("CLIENT", "ID") == before
+
+
+def test_a_store_that_nobody_holds_closes_its_sockets(own_redis: OwnRedis) -> None:
+    store = RedisStore("redis", own_redis.url)
+    store.call("PING")
+    socket_of_it = store._pool._idle[0]._socket
+    keeps_itself = [store]
+    keeps_itself.append(keeps_itself)  # type: ignore[arg-type]
+    del store, keeps_itself
+    gc.collect()
+
+    assert socket_of_it.fileno() == -1
 
 
 def test_threads_share_the_pool_without_mixing_replies(store: RedisStore) -> None:

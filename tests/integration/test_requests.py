@@ -75,7 +75,7 @@ def test_a_begun_transaction_is_told_by_status_until_it_is_applied() -> None:
     gid = begin(DEPOSIT, op_id="1")["gid"]
     waiting = tasks.status(gid)
     for message in broker.messages("bank.prepare"):
-        tasks.prepare_branch(**message.kwargs)
+        tasks.prepare_branches(**message.kwargs)
     done = tasks.status(gid)
 
     assert (waiting["outcome"], waiting["applied"], waiting["unfinished"]) == (None, False, 1)
@@ -93,7 +93,8 @@ def test_cancel_aborts_what_is_undecided_and_tells_the_truth_about_the_rest() ->
 
     assert (cancelled["outcome"], cancelled["reason"]) == ("aborted", "not wanted")
     assert (too_late["outcome"], too_late["applied"]) == ("committed", True)
-    assert [each.kwargs["gid"] for each in broker.messages("bank.finish")] == [open_gid] * 2
+    asked = [each.kwargs for each in broker.messages("bank.finish")]
+    assert asked == [{"gid": open_gid, "seqs": [1, 2]}]
 
 
 @pytest.mark.parametrize("gid", ["", "nonsense", "bank-00000000-0000000000000000", "a\x00b", 7, []])

@@ -128,7 +128,7 @@ def test_lost_messages_are_sent_again_and_each_sending_is_told() -> None:
         sweep()
 
     sent = [message.kwargs for message in broker.messages("bank.prepare")]
-    assert sent == [{"gid": gid, "seq": seq} for seq in (1, 2)] * 3
+    assert sent == [{"gid": gid, "seqs": [1, 2]}] * 3
     assert Event.objects.filter(name=gid, kind="branch.sent").count() == 6
 
     work_off()
@@ -137,7 +137,7 @@ def test_lost_messages_are_sent_again_and_each_sending_is_told() -> None:
 
 def test_a_prepared_branch_whose_vote_was_lost_votes_without_running_again() -> None:
     gid = begun()
-    work = store().claim(gid, 1)
+    (work,) = store().claim(gid, [1])
     assert work is not None
     runner.answer(work)  # the worker was killed before it could vote
     assert ledger.prepared("bank_a") == [f"cc:{gid}:1"]
@@ -151,7 +151,7 @@ def test_a_prepared_branch_whose_vote_was_lost_votes_without_running_again() -> 
 
 def test_votes_missing_at_the_deadline_abort_it_with_the_reason() -> None:
     gid = begun()
-    worker.prepare(gid, 1)
+    worker.prepare(gid, [1])
     ledger.execute("default", EXPIRED)
 
     sweeper.sweep_once()
@@ -170,7 +170,7 @@ def test_a_prepare_after_the_abort_does_nothing() -> None:
     sweeper.sweep_once()
     work_off()
 
-    worker.prepare(gid, 1)
+    worker.prepare(gid, [1])
 
     assert row(gid).ended_at is not None
     assert ledger.amount("bank_a") == 100
@@ -216,9 +216,9 @@ def test_what_has_ended_is_never_due() -> None:
 def test_a_body_that_never_answers_is_given_up_and_voted_down() -> None:
     gid = begun()
     for _ in range(runner.ATTEMPTS_MAX):
-        store().claim(gid, 1)  # each time the worker was killed in the body
+        store().claim(gid, [1])  # each time the worker was killed in the body
 
-    worker.prepare(gid, 1)
+    worker.prepare(gid, [1])
 
     vote = Branch.objects.get(transaction=gid, seq=1)
     assert (vote.vote, vote.actual, row(gid).outcome) == ("no", "aborted", "aborted")
@@ -229,13 +229,13 @@ def test_a_body_that_never_answers_is_given_up_and_voted_down() -> None:
 @pytest.mark.parametrize("parts", [MOVE, MOVE[:1]], ids=["prepare", "one_phase"])
 def test_work_that_is_durable_is_never_given_up(parts: list[tuple[str, dict[str, int]]]) -> None:
     gid = begun(parts)
-    work = store().claim(gid, 1)
+    (work,) = store().claim(gid, [1])
     assert work is not None
     runner.answer(work)
     for _ in range(runner.ATTEMPTS_MAX):
-        store().claim(gid, 1)
+        store().claim(gid, [1])
 
-    worker.prepare(gid, 1)
+    worker.prepare(gid, [1])
     sweep()
     work_off()
 
@@ -245,14 +245,14 @@ def test_work_that_is_durable_is_never_given_up(parts: list[tuple[str, dict[str,
 
 def test_messages_for_a_body_that_is_running_neither_run_it_again_nor_give_it_up() -> None:
     gid = begun([("test.sweep.slow", {}), ("test.b.add", {"cents": 1})])
-    first = threading.Thread(target=disconnected, args=(partial(worker.prepare, gid, 1),))
+    first = threading.Thread(target=disconnected, args=(partial(worker.prepare, gid, [1]),))
     first.start()
     assert inside.wait(10)
 
-    answers = {worker.prepare(gid, 1) for _ in range(runner.ATTEMPTS_MAX + 3)}
+    answers = {worker.prepare(gid, [1]) for _ in range(runner.ATTEMPTS_MAX + 3)}
     go.set()
     first.join(10)
-    worker.prepare(gid, 2)
+    worker.prepare(gid, [2])
     work_off()
 
     assert (answers, runs) == ({"later"}, ["slow"])
@@ -261,15 +261,15 @@ def test_messages_for_a_body_that_is_running_neither_run_it_again_nor_give_it_up
 
 def test_a_vote_on_a_branch_that_was_finished_meanwhile_does_not_finish_another() -> None:
     gid = begun()
-    worker.prepare(gid, 1)
-    work = store().claim(gid, 2)
+    worker.prepare(gid, [1])
+    (work,) = store().claim(gid, [2])
     assert work is not None
     runner.decide(gid, Outcome.ABORTED, reason="enough")
-    worker.finish(gid, 2)
+    worker.finish(gid, [2])
     refusal = runner.answer(work)  # it found the tombstone
     runner.cast(gid, refusal)
 
     assert (row(gid).unfinished, row(gid).ended_at) == (1, None)
-    worker.finish(gid, 1)
+    worker.finish(gid, [1])
     assert (row(gid).unfinished, row(gid).ended_at is not None) == (0, True)
     assert ledger.prepared("bank_a") == []

@@ -7,8 +7,9 @@ between any two steps, lost, late, reordered and repeated messages, coordinators
 snapshots, cancels, a deadline at any time, clocks that disagree. Not in the model: outside
 interference (a foreign ROLLBACK PREPARED, an operator's force), lost disks, workers of another
 node. What handlers do around the pure rules is written down in `modelcheck/` by hand, after
-`runner.py`, `worker.py`, `inline.py`, `orphans.py` and `branches/`: a change there has to be made
-here as well.
+`runner.py`, `together.py`, `worker.py`, `orphans.py` and `branches/`: a change there has to be made
+here as well. A worker that has several branches is one of two things that are in it: the caller of
+inline branches, or handlers of one branch each.
 """
 
 from functools import cache

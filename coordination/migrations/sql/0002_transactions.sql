@@ -305,22 +305,22 @@ BEGIN
 END $$;
 
 
--- concord_claim: count an attempt at a branch and read all that it needs. Commits without waiting
+-- concord_claim: count an attempt at branches and read all that they need. Commits without waiting
 -- for the disk: a counter that a power cut may lose is worth no flush.
---   → the branch with the register's word and the time left; no row when it is unknown
-CREATE FUNCTION concord_claim(p_gid text, p_seq int) RETURNS TABLE (
-    participant text, "using" text, mode text, form text, args jsonb, vote text, actual text,
-    after_commit boolean, attempt int, outcome text, remaining_ms bigint
+--   → the branches in order with the register's word and the time left; unknown ones are left out
+CREATE FUNCTION concord_claim(p_gid text, p_seqs int[]) RETURNS TABLE (
+    seq int, participant text, "using" text, mode text, form text, args jsonb, vote text,
+    actual text, after_commit boolean, attempt int, outcome text, remaining_ms bigint
 ) LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     RETURN QUERY
     WITH claimed AS (
         UPDATE concord_branch b SET attempts = b.attempts + 1
-        WHERE b.transaction_id = p_gid AND b.seq = p_seq RETURNING b.*
+        WHERE b.transaction_id = p_gid AND b.seq = ANY(p_seqs) RETURNING b.*
     )
-    SELECT c.participant::text, c."using"::text, c.mode::text, c.form::text, c.args, c.vote::text,
-        c.actual::text, c.after_commit, c.attempts, t.outcome::text,
+    SELECT c.seq::int, c.participant::text, c."using"::text, c.mode::text, c.form::text, c.args,
+        c.vote::text, c.actual::text, c.after_commit, c.attempts, t.outcome::text,
         (extract(epoch FROM t.deadline_at - clock_timestamp()) * 1000)::bigint
-    FROM claimed c JOIN concord_transaction t ON t.gid = c.transaction_id;
+    FROM claimed c JOIN concord_transaction t ON t.gid = c.transaction_id ORDER BY c.seq;
 END $$;

@@ -1,9 +1,10 @@
 """One attempt at a branch: its database transaction around a participant's body.
 
-The steps are separate so that several branches can be under way at once: `enter`, `run`, `seal`,
-`sealed`, `leave`; none of them raises for what happens in the database or in the body. Between them
-the attempt keeps Django's `atomic()` open and holds back its commit, for only `seal` may make the
-work durable, after the server has confirmed that it is still the transaction that was entered.
+The steps are separate so that several branches can be under way at once: `open`, `enter`, `run`,
+`seal`, `sealed`, `leave`; none of them raises for what happens in the database or in the body.
+Between them the attempt keeps Django's `atomic()` open and holds back its commit, for only `seal`
+may make the work durable, after the server has confirmed that it is still the transaction that was
+entered.
 """
 
 import json
@@ -63,6 +64,7 @@ class Attempt:
         self.wrote = True
         self.kept = False
         self._mark = f"{self.branch_gid}/{secrets.token_hex(6)}"
+        self._entering: Exchange | None = None
         self._stack = ExitStack()
 
     @property
@@ -72,30 +74,35 @@ class Attempt:
 
     # Steps
 
-    def enter(self) -> Exchange | None:
-        """Open the transaction and ask for the branch; None when it cannot be opened."""
+    def open(self) -> bool:
+        """Open Django's transaction around the body; False, with the reason kept, if impossible."""
         using = self.work.using
         if database.in_transaction(using):
             self.refusal = Refusal(
                 f"{using} is inside atomic() or has autocommit off: nothing can be prepared"
             )
-            return None
-        limit = f"{min(max(1, self.work.remaining_ms), TIMEOUT_MS_MAX)}ms"
+            return False
         try:
             self._hold_commit()
             self._stack.enter_context(transaction.atomic(using=using, durable=True))
-            return database.start(using, Statement(ENTER, (self.branch_gid, self._mark, limit)))
         except (DatabaseError, *UNREACHABLE) as error:
             self._doubt(error)
-            return None
+            return False
+        return True
 
-    def run(self, entered: Exchange | None) -> None:
-        """Run the body once `entered` is answered, if nothing known of the branch forbids it."""
-        if entered is None:
+    def enter(self) -> None:
+        """Ask the database for the branch, in the transaction that `open` has opened."""
+        limit = f"{min(max(1, self.work.remaining_ms), TIMEOUT_MS_MAX)}ms"
+        entering = Statement(ENTER, (self.branch_gid, self._mark, limit))
+        self._entering = database.start(self.work.using, entering)
+
+    def run(self) -> None:
+        """Run the body once `enter` is answered, if nothing known of the branch forbids it."""
+        if self._entering is None:
             return
-        database.wait(entered)
+        database.wait(self._entering)
         try:
-            known = entered.replies()[0].rows[0][0]
+            known = self._entering.replies()[0].rows[0][0]
             if known == BUSY:
                 self.trouble = Busy(self.branch_gid)
             elif known is not None:
@@ -106,6 +113,12 @@ class Attempt:
                 self._require_keepable()
         except Exception as error:  # noqa: BLE001 - a body may raise anything: that is its no
             self._refuse(error)
+
+    def attempt(self) -> None:
+        """Open, enter and run, where nothing else is under way."""
+        if self.open():
+            self.enter()
+        self.run()
 
     def seal(self, *ending: Statement) -> Exchange:
         """Send the seal with the statements that make the work durable; `sealed` takes the answer.

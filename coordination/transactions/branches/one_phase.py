@@ -24,7 +24,7 @@ def prepare(work: Work, participant: Participant) -> Ballot:
     if work.remaining_ms <= 0:
         return settle(work, "the deadline passed before it could commit")
     attempt = Attempt(work, participant)
-    attempt.run(attempt.enter())
+    attempt.attempt()
     if attempt.runs:
         _commit(attempt, COMMIT)
     attempt.leave()

@@ -36,7 +36,7 @@ def prepare(work: Work, participant: Participant) -> Ballot:
     if work.remaining_ms <= 0:
         return too_late(work)
     attempt = Attempt(work, participant)
-    attempt.run(attempt.enter())
+    attempt.attempt()
     if attempt.runs:
         sealed(attempt, database.answered(seal(attempt)))
     attempt.leave()

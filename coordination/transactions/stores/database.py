@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from coordination.connections import database
-from coordination.connections.database import ConnectionLost, Statement
+from coordination.connections.database import ConnectionLost, Exchange, Statement
 from coordination.transactions.types import (
     Actual,
     Ballot,
@@ -36,7 +36,8 @@ VOTE = "SELECT * FROM concord_vote(%s,%s::jsonb,%s,%s,%s)"
 DECIDE = "SELECT * FROM concord_decide(%s,%s,%s,%s,%s,%s)"
 FINISH = "SELECT * FROM concord_finish(%s,%s::jsonb,%s)"
 NOTE = "SELECT concord_note(%s,%s,%s,%s::jsonb,%s,%s,%s)"
-CLAIM = "SELECT * FROM concord_claim(%s,%s)"
+CLAIM = "SELECT * FROM concord_claim(%s,%s::int[])"
+ARGUMENTS = "SELECT seq, args FROM concord_branch WHERE transaction_id = %s AND seq = ANY(%s)"
 STANDING = """
 SELECT outcome, reason, false, mailbox, pending, unfinished, ended_at IS NOT NULL
 FROM concord_transaction WHERE gid = %s"""
@@ -54,6 +55,7 @@ SNAPSHOTS = """
 SELECT t.gid, t.node, t.protocol, t.outcome, t.deadline_at <= clock_timestamp(),
     t.ended_at IS NOT NULL, t.then_signature IS NOT NULL AND t.continued_at IS NULL,
     (extract(epoch FROM t.deadline_at - t.created_at) * 1000)::bigint,
+    (extract(epoch FROM t.deadline_at - clock_timestamp()) * 1000)::bigint,
     b.seq, b.participant, b.node, b."using", b.mode, b.form, b.vote, b.actual,
     b.after_commit, coalesce(b.next_at <= clock_timestamp(), true)
 FROM concord_transaction t JOIN concord_branch b ON b.transaction_id = t.gid
@@ -73,6 +75,18 @@ class DatabaseStore:
 
         Raises OutcomeUnknown (as ConnectionLost) when two attempts lost their reply.
         """
+        statement = self._begin_statement(new)
+        return _begun(self._ask(statement.sql, *statement.params))
+
+    def start_begin(self, new: NewTransaction) -> Exchange:
+        """Send what `begin` does, as a transaction of its own, without waiting for it."""
+        return database.start(self.using, self._begin_statement(new), alone=True)
+
+    def begun(self, beginning: Exchange) -> Begun:
+        """The answer to `start_begin`. Raises ConnectionLost when one attempt lost its reply."""
+        return _begun(beginning.replies()[0].rows)
+
+    def _begin_statement(self, new: NewTransaction) -> Statement:
         branches = [
             {
                 "seq": branch.seq,
@@ -86,17 +100,10 @@ class DatabaseStore:
             for branch in new.branches
         ]
         then = json.dumps(new.then_signature) if new.then_signature is not None else None
-        row = self._ask(
-            BEGIN,
-            *(new.gid, new.name, new.protocol, new.node, new.key, new.digest, new.deadline_ms),
-            *(new.patience_ms, new.mailbox, then, json.dumps(branches), new.by),
-        )[0]
-        return Begun(
-            created=row[0],
-            digest=row[1],
-            outcome=Outcome(row[2]) if row[2] else None,
-            reason=row[3] or "",
-        )
+        identity = (new.gid, new.name, new.protocol, new.node, new.key, new.digest)
+        times = (new.deadline_ms, new.patience_ms)
+        rest = (new.mailbox, then, json.dumps(branches), new.by)
+        return Statement(BEGIN, (*identity, *times, *rest))
 
     def vote(self, gid: str, ballots: Sequence[Ballot], *, by: str) -> Standing | None:
         """Record first votes and the outcome they decide. None: the transaction is not here."""
@@ -131,11 +138,11 @@ class DatabaseStore:
 
     def finish(self, gid: str, results: Sequence[Result], *, by: str) -> Standing | None:
         """Record how branches ended, after the decision."""
-        ended = [
-            {"seq": result.seq, "actual": result.actual, "reason": _storable(result.reason)}
-            for result in results
-        ]
-        return standing_of(self._ask(FINISH, gid, json.dumps(ended), by))
+        return standing_of(self._ask(FINISH, gid, _results_json(results), by))
+
+    def post_finish(self, gid: str, results: Sequence[Result], *, by: str) -> None:
+        """Send what `finish` does and go on; if it is lost, the branches are finished again."""
+        database.post(self.using, Statement(FINISH, (gid, _results_json(results), by)))
 
     def continued(self, gid: str, *, by: str) -> Standing | None:
         """Record that the continuation was handed to the broker."""
@@ -163,9 +170,13 @@ class DatabaseStore:
         ][0]
         return bool(known)
 
-    def claim(self, gid: str, seq: int) -> Work | None:
-        """Count an attempt at a branch and read what it needs. None: not here."""
-        return _work(gid, seq, self._ask(CLAIM, gid, seq))
+    def claim(self, gid: str, seqs: Sequence[int]) -> list[Work]:
+        """Count an attempt at each branch and read what it needs; unknown ones are left out."""
+        return [_work(gid, row) for row in self._ask(CLAIM, gid, list(seqs))]
+
+    def arguments(self, gid: str, seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """What branches were enlisted with, for a node that cannot read it here."""
+        return {seq: _json(args) for seq, args in self._ask(ARGUMENTS, gid, list(seqs))}
 
     def standing(self, gid: str) -> Standing | None:
         """The register and counts as they are now."""
@@ -189,11 +200,11 @@ class DatabaseStore:
 
     def _ask(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         statement = Statement(sql, params)
-        if database.in_transaction(self.using):
-            return database.run(self.using, statement)[0].rows
         try:
             return database.run(self.using, statement)[0].rows
         except ConnectionLost:
+            if database.in_transaction(self.using):
+                raise
             return database.run(self.using, statement)[0].rows
 
 
@@ -213,10 +224,27 @@ def standing_of(rows: list[tuple[Any, ...]]) -> Standing | None:
     )
 
 
-def _work(gid: str, seq: int, rows: list[tuple[Any, ...]]) -> Work | None:
-    if not rows:
-        return None
-    participant, using, mode, form, args, vote, actual, after, attempt, outcome, left = rows[0]
+def _begun(rows: list[tuple[Any, ...]]) -> Begun:
+    created, digest, outcome, reason = rows[0]
+    return Begun(
+        created=created,
+        digest=digest,
+        outcome=Outcome(outcome) if outcome else None,
+        reason=reason or "",
+    )
+
+
+def _results_json(results: Sequence[Result]) -> str:
+    return json.dumps(
+        [
+            {"seq": result.seq, "actual": result.actual, "reason": _storable(result.reason)}
+            for result in results
+        ]
+    )
+
+
+def _work(gid: str, row: tuple[Any, ...]) -> Work:
+    seq, participant, using, mode, form, args, vote, actual, after, attempt, outcome, left = row
     return Work(
         gid=gid,
         seq=seq,
@@ -238,8 +266,8 @@ def _snapshots(rows: list[tuple[Any, ...]]) -> list[Snapshot]:
     branches: dict[str, list[BranchState]] = {}
     heads: dict[str, tuple[Any, ...]] = {}
     for row in rows:
-        heads[row[0]] = row[:8]
-        seq, participant, node, using, mode, form, vote, actual, after, due = row[8:]
+        heads[row[0]] = row[:9]
+        seq, participant, node, using, mode, form, vote, actual, after, due = row[9:]
         branches.setdefault(row[0], []).append(
             BranchState(
                 seq=seq,
@@ -258,7 +286,7 @@ def _snapshots(rows: list[tuple[Any, ...]]) -> list[Snapshot]:
 
 
 def _snapshot(head: tuple[Any, ...], branches: tuple[BranchState, ...]) -> Snapshot:
-    gid, node, protocol, outcome, expired, ended, continue_due, deadline_ms = head
+    gid, node, protocol, outcome, expired, ended, continue_due, deadline_ms, left_ms = head
     return Snapshot(
         gid=gid,
         node=node,
@@ -268,6 +296,7 @@ def _snapshot(head: tuple[Any, ...], branches: tuple[BranchState, ...]) -> Snaps
         ended=ended,
         continue_due=continue_due,
         deadline_ms=deadline_ms,
+        remaining_ms=left_ms,
         branches=branches,
     )
 

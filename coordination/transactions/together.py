@@ -1,0 +1,198 @@
+"""Branches of one transaction that run in one process: waves of them, one vote for all.
+
+Bodies run one after another in the process's thread, while the databases of those before and after
+work at the same time. If the process dies anywhere in here, the rows are those that a worker of one
+branch would have left, and whoever asks again gets the answer from them.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from coordination.connections import database
+from coordination.transactions import finishing, runner
+from coordination.transactions.branches import xa
+from coordination.transactions.branches.answer import NOT_NOW, Busy, InDoubt
+from coordination.transactions.branches.body import Attempt
+from coordination.transactions.participants import lookup, registered
+from coordination.transactions.types import Actual, Ballot, Form, Mode, Standing, Vote, Work
+
+logger = logging.getLogger(__name__)
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(slots=True, kw_only=True)
+class Together:
+    """The branches of this process, and what they came to so far.
+
+    `open` is called as soon as statements may be sent, `confirm` before anything that could last.
+    """
+
+    gid: str
+    works: Sequence[Work]
+    open: Callable[[], None] = _nothing
+    confirm: Callable[[], None] = _nothing
+    ballots: list[Ballot] = field(default_factory=list)
+    standing: Standing | None = None
+
+    @property
+    def refusal(self) -> Ballot | None:
+        return next((ballot for ballot in self.ballots if ballot.vote is Vote.NO), None)
+
+
+def vote(run: Together) -> None:
+    """Run the branches and cast their votes; `run.standing` tells how the transaction stands then.
+
+    Raises what is in NOT_NOW when a branch has no answer; the votes of the others are cast.
+    """
+    try:
+        _vote(run)
+    except NOT_NOW:
+        _keep_votes(run)
+        raise
+
+
+def follow(run: Together, *, here: bool) -> None:
+    """After the decision: see to the branches of others if it was made now, and end one's own.
+
+    `here`: end other prepared branches of this node in this process too, which spares messages.
+    """
+    standing = run.standing
+    if standing is None or standing.outcome is None or standing.ended:
+        return
+    voted = {ballot.seq: ballot for ballot in run.ballots if ballot.actual is None}
+    unended = [
+        replace(work, after_commit=voted[work.seq].after_commit)
+        for work in run.works
+        if work.seq in voted
+    ]
+    if standing.decided_now and standing.unfinished > len(unended):
+        runner.advance(run.gid, skip=[work.seq for work in unended], here=here)
+    if unended:
+        finishing.conclude(unended, standing.outcome)
+
+
+def _vote(run: Together) -> None:
+    for wave in _waves(sorted(run.works, key=lambda work: work.form is Form.LAST)):
+        if _joins(wave[0]):
+            _run_wave(run, wave)
+        else:
+            run.open()
+            run.confirm()
+            run.ballots.append(runner.answer(wave[0]))
+        if run.standing is not None:
+            return
+        if run.refusal is not None:
+            break
+    _vote_down_the_rest(run)
+    run.standing = runner.cast(run.gid, *run.ballots)
+
+
+def _waves(works: Sequence[Work]) -> Iterator[list[Work]]:
+    """Runs of branches that can be under way at once: prepared ones, each in its own database."""
+    wave: list[Work] = []
+    for work in works:
+        if wave and not (_joins(work) and _joins(wave[0]) and _has_room(wave, work)):
+            yield wave
+            wave = []
+        wave.append(work)
+    if wave:
+        yield wave
+
+
+def _joins(work: Work) -> bool:
+    """Whether its body is to be run in a transaction that is held open beside others."""
+    prepares = work.mode is Mode.XA and work.form is not Form.ONE_PHASE
+    return (
+        prepares
+        and work.remaining_ms > 0
+        and work.attempt <= runner.ATTEMPTS_MAX
+        and work.participant in registered()
+    )
+
+
+def _has_room(wave: Sequence[Work], work: Work) -> bool:
+    return all(other.using != work.using for other in wave)
+
+
+def _run_wave(run: Together, wave: Sequence[Work]) -> None:
+    """Enter all, run each body in turn, seal each at once; their flushes then overlap."""
+    attempts = [Attempt(work, lookup(work.participant)) for work in wave]
+    try:
+        for attempt in attempts:
+            opened = attempt.open()
+            if attempt is attempts[-1]:
+                run.open()  # the last agent comes last, and its block has to be open by then
+            if opened:
+                attempt.enter()
+        sealing = []
+        for attempt in attempts:
+            attempt.run()
+            if attempt.refusal is not None or attempt.trouble is not None:
+                break
+            if attempt.runs and attempt.work.form is not Form.LAST:
+                run.confirm()
+                sealing.append((attempt, xa.seal(attempt)))
+        run.confirm()
+        database.wait(*(sent for _, sent in sealing))
+        for attempt, sent in sealing:
+            xa.sealed(attempt, sent)
+        _collect(run, attempts)
+    finally:
+        for attempt in attempts:
+            attempt.leave()
+
+
+def _collect(run: Together, attempts: Sequence[Attempt]) -> None:
+    """Turn what the attempts came to into ballots; a last agent decides with them."""
+    trouble: Busy | InDoubt | None = None
+    for attempt in attempts:
+        if attempt.work.form is Form.LAST and attempt.runs:
+            if trouble is None and run.refusal is None:
+                run.standing = runner.decide_last(attempt, tuple(run.ballots))
+            if attempt.kept and attempt.context.signatures:
+                signed = Ballot(seq=attempt.work.seq, vote=Vote.YES, after_commit=True)
+                run.ballots.append(signed)
+            continue
+        if not (attempt.ran or attempt.found or attempt.refusal or attempt.trouble):
+            continue  # never run, because one before it had failed
+        attempt.leave()
+        try:
+            run.ballots.append(xa.ballot(attempt))
+        except (Busy, InDoubt) as error:
+            trouble = error
+    if trouble is not None:
+        raise trouble
+
+
+def _vote_down_the_rest(run: Together) -> None:
+    refusal = run.refusal
+    if refusal is None:
+        return
+    voted = {ballot.seq for ballot in run.ballots}
+    reason = f"not run, because branch {refusal.seq} had voted no"
+    run.ballots += [
+        Ballot(seq=work.seq, vote=Vote.NO, actual=_unrun(work), reason=reason)
+        for work in run.works
+        if work.seq not in voted
+    ]
+
+
+def _unrun(work: Work) -> Actual | None:
+    """Whether it has ended by not being run: not where an earlier attempt may have left something.
+
+    A worker may have reserved meanwhile, and only cancelling undoes that; orphans are found.
+    """
+    first = work.attempt == 1 and work.mode is Mode.XA
+    return Actual.ABORTED if first else None
+
+
+def _keep_votes(run: Together) -> None:
+    """The branch that failed has no vote; the others' spare them being asked again."""
+    with suppress(*NOT_NOW):
+        if run.ballots:
+            run.standing = runner.cast(run.gid, *run.ballots)

@@ -205,6 +205,16 @@ def test_what_one_sweeper_took_is_not_due_again_at_once() -> None:
     assert sweeper.sweep_once() == 0
 
 
+def test_the_deadline_of_what_is_undecided_is_a_turn_however_late_the_next_one_is() -> None:
+    soon, late = begun(deadline_ms=3_000), begun(deadline_ms=60_000)
+    ledger.execute("default", "UPDATE concord_transaction SET attempts = 16")
+    for _ in range(2):
+        sweep()
+
+    assert row(soon).next_at == row(soon).deadline_at
+    assert row(late).next_at < row(late).deadline_at
+
+
 def test_what_has_ended_is_never_due() -> None:
     with distributed_transaction("done") as tx:
         tx.enlist("test.a.add", cents=1)

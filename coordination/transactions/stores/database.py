@@ -48,8 +48,11 @@ WITH due AS (
 )
 UPDATE concord_transaction t SET
     attempts = t.attempts + 1,
-    next_at = clock_timestamp() + interval '1 millisecond'
-        * least(%s, %s * power(2, least(t.attempts, 16))) * (0.75 + random() / 2)
+    -- The deadline is a turn as well: until the abort, callers wait in vain.
+    next_at = least(
+        clock_timestamp() + interval '1 millisecond'
+            * least(%s, %s * power(2, least(t.attempts, 16))) * (0.75 + random() / 2),
+        CASE WHEN t.outcome IS NULL AND t.deadline_at > clock_timestamp() THEN t.deadline_at END)
 FROM due WHERE t.gid = due.gid RETURNING t.gid"""
 SNAPSHOTS = """
 SELECT t.gid, t.node, t.protocol, t.outcome, t.deadline_at <= clock_timestamp(),
@@ -189,7 +192,8 @@ class DatabaseStore:
     def lease_due(self, *, limit: int, base_ms: int, cap_ms: int) -> list[str]:
         """Take due transactions away from other sweepers until their next, later, turn.
 
-        That turn comes after a jittered, doubling time between `base_ms` and `cap_ms`.
+        That turn comes after a jittered, doubling time between `base_ms` and `cap_ms`, and at the
+        deadline of one that is undecided.
         """
         return [row[0] for row in self._ask(LEASE_DUE, limit, cap_ms, base_ms)]
 

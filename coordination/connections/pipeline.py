@@ -119,6 +119,7 @@ class Pipeline:
             # How a transaction stands is known only when what was sent in it is answered.
             wait(self._under_way[-1])
         begins = self._enter(connection) and not alone and not self.raw.autocommit
+        assert not (alone and self._in_block), "what is sent alone would be part of a transaction"
         self._in_block = self._in_block or begins
         exchange = Exchange(due=due, pipeline=self)
         self._under_way.append(exchange)

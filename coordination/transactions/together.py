@@ -123,12 +123,11 @@ def _run_wave(run: Together, wave: Sequence[Work]) -> None:
     """Enter all, run each body in turn, seal each at once; their flushes then overlap."""
     attempts = [Attempt(work, lookup(work.participant)) for work in wave]
     try:
-        for attempt in attempts:
-            opened = attempt.open()
-            if attempt is attempts[-1]:
-                run.open()  # the last agent comes last, and its block has to be open by then
-            if opened:
-                attempt.enter()
+        opened = [attempt for attempt in attempts if attempt.open()]
+        # Blocks are open, and nothing is sent in any: one may be on the coordinator's connection.
+        run.open()
+        for attempt in opened:
+            attempt.enter()
         sealing = []
         for attempt in attempts:
             attempt.run()

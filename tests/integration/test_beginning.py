@@ -50,6 +50,11 @@ def second(ctx: Context) -> None:
     ledger.execute("bank_b", "UPDATE ledger SET amount = amount + 1")
 
 
+@participant("test.begin.home", using="default")
+def at_home(ctx: Context, row: int) -> None:
+    ledger.execute("default", "INSERT INTO ledger VALUES (%s, 0)", row)
+
+
 @pytest.fixture(autouse=True)
 def _ledgers(transactional_db: None) -> Iterator[None]:
     broker.clear()
@@ -109,6 +114,17 @@ def test_a_last_agent_whose_connection_dies_while_another_body_runs_is_tried_aga
 
     assert (outcome(tx.gid), ledger.amount("default")) == ("committed", 105)
     assert ledger.amount("bank_a") == 101
+
+
+def test_rows_are_no_part_of_a_branch_on_the_coordinators_connection() -> None:
+    with distributed_transaction("two-at-home") as tx:
+        for row in (2, 3):  # the first is prepared, the second is the last agent
+            tx.enlist("test.begin.home", row=row)
+        tx.enlist("test.a.add", cents=-3)
+
+    rows = ledger.execute("default", "SELECT id FROM ledger ORDER BY id")
+    assert (outcome(tx.gid), rows) == ("committed", [(1,), (2,), (3,)])
+    assert ledger.prepared("default") == []
 
 
 @pytest.mark.parametrize(

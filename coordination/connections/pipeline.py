@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 PREPARED_MAX = 100
 """Statements kept prepared in one connection."""
 
+FORGOTTEN = ("26000", "0A000")
+"""A prepared statement is gone (DISCARD), or its tables have changed: prepare it anew."""
+
 Prepared = tuple[bytes, tuple[int, ...]]
 """A statement as PostgreSQL prepares it: its text and the types of its parameters."""
 
@@ -224,10 +227,11 @@ class Pipeline:
     def _refused(self, exchange: Exchange, result: PGresult) -> None:
         connection = self._connection
         assert connection is not None
-        # Those behind the refusal were never prepared; and one that DISCARD took away, or whose
-        # tables have changed, has to be prepared anew.
-        self._prepared.clear()
         error = psycopg.errors.error_from_result(result, encoding="utf-8")
+        for query in exchange.preparing:
+            self._prepared.pop(query, None)  # behind the refusal it was never prepared
+        if error.sqlstate in FORGOTTEN:
+            self._prepared.clear()
         translated = translate(error, connection=connection)
         translated.__cause__ = error
         if isinstance(translated, ConnectionLost):

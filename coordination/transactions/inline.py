@@ -108,12 +108,8 @@ def _progress(beginning: Beginning) -> Together:
         gid=new.gid,
         works=[_work(new, branch) for branch in new.branches if branch.inline],
         open=beginning.send,
-        confirm=lambda: _certain(beginning),
+        confirm=beginning.confirm,
     )
-
-
-def _certain(beginning: Beginning) -> None:
-    beginning.confirm()
 
 
 def _work(new: NewTransaction, branch: NewBranch) -> Work:

@@ -4,7 +4,6 @@ Used alike by Celery tasks, by the caller for participants in its process, by th
 operators. Everything here may be killed at any line or run twice: rows decide, messages only hurry.
 """
 
-import logging
 from collections.abc import Collection
 
 from django.db import connections
@@ -34,8 +33,6 @@ from coordination.transactions.types import (
     Vote,
     Work,
 )
-
-logger = logging.getLogger(__name__)
 
 ATTEMPTS_MAX = 10
 """Runs of one body before it is held to be what kills its workers, and voted down."""
@@ -164,7 +161,7 @@ def _give_up(work: Work) -> Ballot:
     return xa.found(work, kind)
 
 
-def decide_last(attempt: Attempt, others: tuple[Ballot, ...] = ()) -> Standing | None:
+def decide_last(attempt: Attempt, others: tuple[Ballot, ...]) -> Standing | None:
     """Let a last agent whose body was run decide; the votes of `others` go with its own.
 
     Returns how the transaction stands then. Raises Busy or InDoubt when that is not known.

@@ -5,7 +5,6 @@ work at the same time. If the process dies anywhere in here, the rows are those 
 branch would have left, and whoever asks again gets the answer from them.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,8 +16,6 @@ from coordination.transactions.branches.answer import NOT_NOW, Busy, InDoubt
 from coordination.transactions.branches.body import Attempt
 from coordination.transactions.participants import lookup, registered
 from coordination.transactions.types import Actual, Ballot, Form, Mode, Standing, Vote, Work
-
-logger = logging.getLogger(__name__)
 
 
 def _nothing() -> None:
@@ -34,8 +31,8 @@ class Together:
 
     gid: str
     works: Sequence[Work]
-    open: Callable[[], None] = _nothing
-    confirm: Callable[[], None] = _nothing
+    open: Callable[[], object] = _nothing
+    confirm: Callable[[], object] = _nothing
     ballots: list[Ballot] = field(default_factory=list)
     standing: Standing | None = None
 

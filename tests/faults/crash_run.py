@@ -20,6 +20,7 @@ from coordination.transactions import orphans
 from coordination.transactions.tables import Transaction
 from examples.bank.seeding import seed
 from examples.bank.totals import settled_total
+from tests.faults import receipts
 from tests.stack import COMMANDS, Stack, wait_until
 
 RATE, RATE_LEAST = 75, 50
@@ -36,7 +37,7 @@ WORKER_STEPS = tuple(
     f"{step}.{side}"
     for step in (
         *("tx.begin", "tx.publish", "tx.decide"),
-        *("branch.prepare", "branch.vote", "branch.finish", "branch.ack"),
+        *("branch.prepare", "branch.commit", "branch.vote", "branch.finish", "branch.ack"),
     )
     for side in ("before", "after")
 )
@@ -75,10 +76,12 @@ class CrashRun:
 
     def start(self) -> None:
         seed(ACCOUNTS)
+        receipts.create_tables()
         workers = {"CONCORD_FAILPOINTS_DIR": str(self.orders["workers"])}
         sweeper = {"CONCORD_FAILPOINTS_DIR": str(self.orders["sweeper"])}
         for name in ("prepare", "finish", "call"):
-            self.stack.run(name, COMMANDS[name], workers)
+            command = (*COMMANDS[name], "--include", receipts.__name__)
+            self.stack.run(name, command, workers)
         self.stack.run("sweep", COMMANDS["sweep"], sweeper)
         self.stack.run("observe", COMMANDS["observe"])
         self.stack.run("trickle", ("-m", "tests.faults.trickle"))
@@ -176,6 +179,7 @@ class CrashRun:
 
     def stop(self) -> None:
         self.stack.stop()
+        receipts.drop_tables()
 
 
 def sample(seed: int, size: int) -> tuple[Kill, ...]:

@@ -10,6 +10,7 @@ from django.db import connections
 from config.servers import Servers
 from coordination.observing.records import Verdict, Violation
 from coordination.transactions.tables import Transaction
+from tests.faults import receipts
 from tests.faults.crash_run import EVERY_KILL, CrashRun, Kill, sample
 from tests.stack import wait_until
 
@@ -50,6 +51,9 @@ def check(run: CrashRun, kills: tuple[Kill, ...]) -> None:
 
     assert run.left_prepared() == []
     assert run.conserved()
+    for kind, databases in receipts.KINDS.items():
+        assert receipts.owed(kind)
+        assert all(receipts.found(using, kind) == receipts.owed(kind) for using in databases)
     assert list(Violation.objects.values_list("gid", "kind", "sentence")) == []
     assert Verdict.objects.get(name="atomicity").state == "HOLDS"
     assert not Transaction.objects.exclude(heuristic="").exists()

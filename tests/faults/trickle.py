@@ -1,4 +1,4 @@
-"""Begins transactions as the bank's load does not: by Celery task, cancelled, and silently.
+"""Begins transactions as the bank's load does not: by task, cancelled, silent, committing alone.
 
 A silent one is made durable and none of its messages is sent, as if its caller had died there, so
 only the sweeper can bring it to its end. Runs until SIGTERM; outages are shrugged off.
@@ -9,6 +9,7 @@ import secrets
 import signal
 import threading
 import time
+from functools import partial
 
 import django
 
@@ -24,8 +25,9 @@ from coordination.kernel import gids  # noqa: E402
 from coordination.transactions import plan  # noqa: E402
 from coordination.transactions.coordinator import store  # noqa: E402
 from coordination.transactions.types import NewTransaction, Protocol  # noqa: E402
+from tests.faults import receipts  # noqa: E402
 
-PAUSE_S = 0.15
+PAUSE_S = 0.1
 OUTAGE = (
     *(CoordinationError, StatementRefused, OSError),
     *app.connection().recoverable_connection_errors,
@@ -37,8 +39,11 @@ LEGS = (
 
 
 def by_task(key: str) -> None:
-    branches = [{"participant": name, "args": args} for name, args in LEGS]
-    kwargs = {"name": "trickle", "branches": branches, "key": key}
+    begin("trickle", [{"participant": name, "args": args} for name, args in LEGS], key)
+
+
+def begin(name: str, branches: list[dict[str, object]], key: str) -> None:
+    kwargs = {"name": name, "branches": branches, "key": key}
     app.send_task("coordination.transaction.begin", kwargs=kwargs, queue="bank.call", retry=False)
 
 
@@ -72,7 +77,10 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    turns = (by_task, cancelled, lambda key: silent(key, 100), lambda key: silent(key, 8_000))
+    turns = (
+        *(by_task, cancelled, lambda key: silent(key, 100), lambda key: silent(key, 8_000)),
+        *(partial(begin, kind, receipts.branches(kind)) for kind in receipts.KINDS),
+    )
     turn = 0
     while not stop.wait(PAUSE_S):
         turn += 1

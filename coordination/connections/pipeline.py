@@ -142,10 +142,12 @@ class Pipeline:
     def pump(self) -> None:
         """Move bytes both ways."""
         try:
-            self.unsent = self._pgconn.flush() != 0
-            self._pgconn.consume_input()
-            while self._under_way and not self._pgconn.is_busy():
-                self._take(self._pgconn.get_result())
+            pgconn = self._pgconn
+            self.unsent = pgconn.flush() != 0
+            pgconn.consume_input()
+            while self._under_way and not pgconn.is_busy():
+                if (result := pgconn.get_result()) is not None:
+                    self._take(result)
         except psycopg.Error as error:
             self.lose(error)
 
@@ -183,12 +185,12 @@ class Pipeline:
         return not self._in_block
 
     def _query(self, statement: Statement) -> tuple[Prepared, Sequence[Any] | None]:
-        text, placeholders = _numbered(statement.sql, bool(statement.params))
         count = len(statement.params)
+        if not count:
+            return (statement.sql.encode(), ()), None
+        text, placeholders = _numbered(statement.sql)
         if placeholders != count:
             raise TypeError(f"{placeholders} placeholders for {count} parameters")
-        if not count:
-            return (text, ()), None
         values = self._transformer.dump_sequence(statement.params, (PyFormat.TEXT,) * count)
         return (text, self._transformer.types or ()), values
 
@@ -207,9 +209,7 @@ class Pipeline:
             self._pgconn.send_query_params(query[0], values, query[1])
         exchange.wanted.append(True)
 
-    def _take(self, result: PGresult | None) -> None:
-        if result is None:
-            return
+    def _take(self, result: PGresult) -> None:
         exchange, status = self._under_way[0], result.status
         if status == ExecStatus.PIPELINE_SYNC:
             self._under_way.popleft()
@@ -221,7 +221,7 @@ class Pipeline:
                 self._end(None)
         elif status == ExecStatus.FATAL_ERROR:
             self._refused(exchange, result)
-        elif exchange.error is None and exchange.wanted.popleft():
+        elif exchange.error is None and exchange.wanted.popleft() and not exchange.unheard:
             exchange.collected.append(self._reply(result, status))
 
     def _refused(self, exchange: Exchange, result: PGresult) -> None:
@@ -303,10 +303,9 @@ def log_unheard(error: Exception) -> None:
 
 
 @cache
-def _numbered(sql: str, has_parameters: bool) -> tuple[bytes, int]:
+def _numbered(sql: str) -> tuple[bytes, int]:
     """The text with PostgreSQL's numbered placeholders for psycopg's, and how many there are."""
-    if not has_parameters:
-        return sql.encode(), 0
+    # Remembered for ever: texts with parameters are few, those without may hold an id.
     parts = sql.split("%s")
     numbered = "".join(f"${number}{part}" for number, part in enumerate(parts) if number)
     return (parts[0] + numbered).replace("%%", "%").encode(), len(parts) - 1

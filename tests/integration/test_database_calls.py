@@ -3,13 +3,14 @@
 import os
 import signal
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from django.db import connections, transaction
 
-from coordination.connections import database
+from coordination.connections import database, pipeline
 from coordination.connections.database import ConnectionLost, Statement, StatementRefused
 from coordination.exceptions import StoreUnavailable
 from tests.databases import ALIASES, _django_db_helper  # noqa: F401
@@ -260,3 +261,18 @@ def test_a_statement_behind_a_refused_one_is_prepared_when_it_is_sent_again() ->
             database.run("bank_a", Statement("SELECT 1 / %s", (0,)), two)
 
         assert database.run("bank_a", two)[0].rows == [(2,)]
+
+
+def test_a_process_does_not_grow_with_every_text_that_holds_an_id() -> None:
+    database.run("bank_a", ONE)
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            database.run("bank_a", Statement(f"SELECT 'cc:{number:0100}'"))
+        kept = tracemalloc.take_snapshot().filter_traces(
+            [tracemalloc.Filter(inclusive=True, filename_pattern=pipeline.__file__)]
+        )
+    finally:
+        tracemalloc.stop()
+
+    assert sum(trace.size for trace in kept.traces) < 300 * 100

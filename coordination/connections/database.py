@@ -116,13 +116,14 @@ def _pipeline(connection: BaseDatabaseWrapper) -> Pipeline:
 
 
 def _open(connection: BaseDatabaseWrapper) -> psycopg.Connection[None]:
-    try:
-        # Not the wrapper's own attribute: a pipeline under way puts its waiting there.
-        type(connection).ensure_connection(connection)
-    except (OperationalError, InterfaceError) as error:
-        raise StoreUnavailable(
-            f"cannot connect to database {connection.alias!r}: {error}", store=connection.alias
-        ) from error
+    if connection.connection is None:
+        try:
+            # Not the wrapper's own attribute: a pipeline under way puts its waiting there.
+            type(connection).ensure_connection(connection)
+        except (OperationalError, InterfaceError) as error:
+            raise StoreUnavailable(
+                f"cannot connect to database {connection.alias!r}: {error}", store=connection.alias
+            ) from error
     raw: psycopg.Connection[None] = connection.connection
     if raw.closed:
         connection.close()

@@ -1,15 +1,13 @@
-"""Arguments of a participant's call as canonical JSON, with their digest.
+"""Arguments of a participant's call as canonical JSON.
 
-Two calls with equal arguments give equal bytes, so the digest tells whether a repeated key came
-with the same work. What cannot survive the journey through JSON and PostgreSQL's ``jsonb``
+Two calls with equal arguments give equal text, which tells whether a repeated key came with the
+same work. What cannot survive the journey through JSON and PostgreSQL's ``jsonb``
 unchanged is refused here, before anything is sent.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from coordination.exceptions import InvalidArgument
 
@@ -23,22 +21,9 @@ _CANONICAL = json.JSONEncoder(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CanonicalArguments:
-    """The canonical bytes of a call's arguments, and their sha256 in hex."""
-
-    data: bytes
-    digest: str
-
-    @property
-    def text(self) -> str:
-        """The same JSON as text."""
-        return self.data.decode()
-
-
 def json_arguments(
     arguments: Mapping[str, object], *, what: str, bytes_max: int = ARGUMENTS_BYTES_MAX
-) -> CanonicalArguments:
+) -> str:
     """Return the canonical JSON of ``arguments``.
 
     Args:
@@ -52,13 +37,14 @@ def json_arguments(
     """
     for key, value in arguments.items():
         _check(value, f"argument {key!r} of {what}", depth=1)
-    data = _CANONICAL.encode(dict(arguments)).encode()
-    if len(data) > bytes_max:
+    text = _CANONICAL.encode(dict(arguments))
+    size = len(text.encode())
+    if size > bytes_max:
         raise InvalidArgument(
-            f"The arguments of {what} take {len(data)} bytes as JSON; the limit is {bytes_max}. "
+            f"The arguments of {what} take {size} bytes as JSON; the limit is {bytes_max}. "
             "Store the large value and pass its id."
         )
-    return CanonicalArguments(data=data, digest=hashlib.sha256(data).hexdigest())
+    return text
 
 
 def _check(value: object, where: str, *, depth: int) -> None:

@@ -6,6 +6,7 @@
 
 import hashlib
 import re
+from functools import lru_cache
 
 from coordination.exceptions import InvalidArgument
 from coordination.kernel.names import NODE_PATTERN
@@ -48,6 +49,7 @@ def node_of(gid: str) -> str:
     return gid.rsplit("-", 2)[0]
 
 
+@lru_cache(maxsize=1_024)
 def branch_gid(gid: str, seq: int) -> str:
     """Return the id of one branch: what ``PREPARE TRANSACTION`` is given."""
     if not is_gid(gid) or not 1 <= seq <= SEQ_MAX:

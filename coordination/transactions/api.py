@@ -241,7 +241,7 @@ class DistributedTransaction:
             protocol=self._protocol,
             node=self._node,
             key=self._key,
-            digest=self._digest(),
+            digest="" if self._key is None else self._digest(),
             deadline_ms=self._deadline_ms,
             patience_ms=conf.current().transactions.patience_ms,
             mailbox="" if inline_only else process_mailbox().address,
@@ -252,7 +252,7 @@ class DistributedTransaction:
 
     def _digest(self) -> str:
         parts = [self._protocol.value]
-        parts += [f"{each.participant}\0{each.digest}" for each in self._enlisted]
+        parts += [f"{each.participant}\0{each.args_json}" for each in self._enlisted]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def _attach(self, stored: str, own: str, outcome: Outcome | None, reason: str) -> None:

@@ -66,8 +66,18 @@ def decision_answer(gid: str, outcome: Outcome, reason: str) -> dict[str, Any]:
 
 
 def _send_task(name: str, kwargs: dict[str, Any], *, queue: str) -> bool:
+    # Celery would spell all arguments out once more, for logs and monitors; the id finds the rest.
+    shown = f"{{'gid': {kwargs['gid']!r}, ...}}"
     try:
-        current_app.send_task(name, kwargs=kwargs, queue=queue, ignore_result=True, retry=False)
+        current_app.send_task(
+            name,
+            kwargs=kwargs,
+            queue=queue,
+            ignore_result=True,
+            retry=False,
+            argsrepr="()",
+            kwargsrepr=shown,
+        )
     except (OperationalError, OSError) as error:
         logger.warning("could not send %s to %s: %s", name, queue, error)
         return False

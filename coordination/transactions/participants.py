@@ -7,7 +7,7 @@ name, never a path, so only registered code can be run.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
@@ -33,14 +33,15 @@ class Participant:
     def check_arguments(self, args: Mapping[str, Any]) -> None:
         """Raise InvalidArgument unless the body could be called with `args`."""
         try:
-            _signature(self.body).bind(None, **args)
+            _bind(self.body, tuple(args))
         except TypeError as error:
             raise InvalidArgument(f"participant {self.name!r}: {error}.", name=self.name) from error
 
 
-@cache
-def _signature(body: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(body)
+@lru_cache(maxsize=1_024)
+def _bind(body: Callable[..., Any], names: tuple[str, ...]) -> None:
+    """Raise TypeError unless `body(ctx, **args)` takes arguments of these names, and only these."""
+    inspect.signature(body).bind(None, **dict.fromkeys(names))
 
 
 _registry: dict[str, Participant] = {}

@@ -28,7 +28,6 @@ class Enlisted:
     using: str
     mode: Mode
     inline: bool
-    digest: str
     args_json: str
 
 
@@ -39,7 +38,7 @@ def enlisted(participant: str, args: Mapping[str, Any]) -> Enlisted:
     """
     validate_name(participant, what="participant name")
     settings = conf.current()
-    canonical = json_arguments(
+    args_json = json_arguments(
         args,
         what=f"participant {participant!r}",
         bytes_max=settings.transactions.arguments_bytes_max,
@@ -57,8 +56,7 @@ def enlisted(participant: str, args: Mapping[str, Any]) -> Enlisted:
         using=known.using if known is not None else "",
         mode=known.mode if known is not None else Mode.XA,
         inline=node is None,
-        digest=canonical.digest,
-        args_json=canonical.text,
+        args_json=args_json,
     )
 
 

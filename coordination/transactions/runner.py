@@ -4,7 +4,7 @@ Used alike by Celery tasks, by the caller for participants in its process, by th
 operators. Everything here may be killed at any line or run twice: rows decide, messages only hurry.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from django.db import connections
 
@@ -105,10 +105,17 @@ def decide(
     return _told(gid, standing)
 
 
-def cast(gid: str, *ballots: Ballot) -> Standing | None:
-    """Record votes with the decision they make and, if they made one, tell the waiter."""
+def nothing() -> None:
+    """What there is to do meanwhile, or before, as a rule."""
+
+
+def cast(gid: str, *ballots: Ballot, meanwhile: Callable[[], object] = nothing) -> Standing | None:
+    """Record votes with the decision they make and, if they made one, tell the waiter.
+
+    `meanwhile` is called while the answer is awaited.
+    """
     hit("branch.vote.before")
-    standing = store().vote(gid, ballots, by=identity())
+    standing = store().vote(gid, ballots, by=identity(), meanwhile=meanwhile)
     hit("branch.vote.after")
     return _told(gid, standing)
 
@@ -161,15 +168,18 @@ def _give_up(work: Work) -> Ballot:
     return xa.found(work, kind)
 
 
-def decide_last(attempt: Attempt, others: tuple[Ballot, ...]) -> Standing | None:
+def decide_last(
+    attempt: Attempt, others: tuple[Ballot, ...], *, meanwhile: Callable[[], object]
+) -> Standing | None:
     """Let a last agent whose body was run decide; the votes of `others` go with its own.
 
-    Returns how the transaction stands then. Raises Busy or InDoubt when that is not known.
+    `meanwhile` is called while the answer is awaited. Returns how the transaction stands then.
+    Raises Busy or InDoubt when that is not known.
     """
     gid = attempt.work.gid
     if attempt.runs:
         hit("branch.vote.before")
-        standing = last.decide(attempt, others)
+        standing = last.decide(attempt, others, meanwhile=meanwhile)
         hit("branch.vote.after")
         if standing is not None:
             return _told(gid, standing)

@@ -14,12 +14,9 @@ from coordination.transactions import finishing, runner
 from coordination.transactions.branches import xa
 from coordination.transactions.branches.answer import NOT_NOW, Busy, InDoubt
 from coordination.transactions.branches.body import Attempt
+from coordination.transactions.coordinator import store
 from coordination.transactions.participants import lookup, registered
 from coordination.transactions.types import Actual, Ballot, Form, Mode, Standing, Vote, Work
-
-
-def _nothing() -> None:
-    pass
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,14 +28,27 @@ class Together:
 
     gid: str
     works: Sequence[Work]
-    open: Callable[[], object] = _nothing
-    confirm: Callable[[], object] = _nothing
+    open: Callable[[], object] = runner.nothing
+    confirm: Callable[[], object] = runner.nothing
     ballots: list[Ballot] = field(default_factory=list)
     standing: Standing | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    """Those whose blocks may be open."""
 
     @property
     def refusal(self) -> Ballot | None:
         return next((ballot for ballot in self.ballots if ballot.vote is Vote.NO), None)
+
+    def leave_kept(self) -> None:
+        """Close the blocks of what is prepared: time for it is while a vote is under way."""
+        for attempt in self.attempts:
+            if attempt.kept:
+                attempt.leave()
+
+    def leave(self) -> None:
+        """Close every block."""
+        while self.attempts:
+            self.attempts.pop().leave()
 
 
 def vote(run: Together) -> None:
@@ -49,8 +59,11 @@ def vote(run: Together) -> None:
     try:
         _vote(run)
     except NOT_NOW:
+        run.leave()
         _keep_votes(run)
         raise
+    finally:
+        run.leave()
 
 
 def follow(run: Together, *, here: bool) -> None:
@@ -62,19 +75,20 @@ def follow(run: Together, *, here: bool) -> None:
     if standing is None or standing.outcome is None or standing.ended:
         return
     voted = {ballot.seq: ballot for ballot in run.ballots if ballot.actual is None}
-    unended = [
-        replace(work, after_commit=voted[work.seq].after_commit)
-        for work in run.works
-        if work.seq in voted
-    ]
+    unended = [_signed(work, voted[work.seq]) for work in run.works if work.seq in voted]
     if standing.decided_now and standing.unfinished > len(unended):
         runner.advance(run.gid, skip=[work.seq for work in unended], here=here)
     if unended:
         finishing.conclude(unended, standing.outcome)
 
 
+def _signed(work: Work, ballot: Ballot) -> Work:
+    return replace(work, after_commit=True) if ballot.after_commit else work
+
+
 def _vote(run: Together) -> None:
     for wave in _waves(sorted(run.works, key=lambda work: work.form is Form.LAST)):
+        run.leave()  # the wave before may be in the same databases
         if _joins(wave[0]):
             _run_wave(run, wave)
         else:
@@ -86,7 +100,7 @@ def _vote(run: Together) -> None:
         if run.refusal is not None:
             break
     _vote_down_the_rest(run)
-    run.standing = runner.cast(run.gid, *run.ballots)
+    run.standing = runner.cast(run.gid, *run.ballots, meanwhile=run.leave_kept)
 
 
 def _waves(works: Sequence[Work]) -> Iterator[list[Work]]:
@@ -118,45 +132,50 @@ def _has_room(wave: Sequence[Work], work: Work) -> bool:
 
 def _run_wave(run: Together, wave: Sequence[Work]) -> None:
     """Enter all, run each body in turn, seal each at once; their flushes then overlap."""
-    attempts = [Attempt(work, lookup(work.participant)) for work in wave]
-    try:
-        opened = [attempt for attempt in attempts if attempt.open()]
-        # Blocks are open, and nothing is sent in any: one may be on the coordinator's connection.
-        run.open()
-        for attempt in opened:
+    run.attempts = [Attempt(work, lookup(work.participant)) for work in wave]
+    _enter(run)
+    sealing = []
+    for attempt in run.attempts:
+        attempt.run()
+        if attempt.refusal is not None or attempt.trouble is not None:
+            break
+        if attempt.runs and attempt.work.form is not Form.LAST:
+            run.confirm()
+            sealing.append((attempt, xa.seal(attempt)))
+    run.confirm()
+    database.wait(*(sent for _, sent in sealing))
+    for attempt, sent in sealing:
+        xa.sealed(attempt, sent)
+    _collect(run)
+
+
+def _enter(run: Together) -> None:
+    """Send each its entry as soon as its block is open: the databases then work meanwhile."""
+    ours = store().using
+    for attempt in run.attempts:
+        if attempt.open():
+            if attempt.work.using == ours:
+                run.open()  # after BEGIN the rows would be part of the branch's own work
             attempt.enter()
-        sealing = []
-        for attempt in attempts:
-            attempt.run()
-            if attempt.refusal is not None or attempt.trouble is not None:
-                break
-            if attempt.runs and attempt.work.form is not Form.LAST:
-                run.confirm()
-                sealing.append((attempt, xa.seal(attempt)))
-        run.confirm()
-        database.wait(*(sent for _, sent in sealing))
-        for attempt, sent in sealing:
-            xa.sealed(attempt, sent)
-        _collect(run, attempts)
-    finally:
-        for attempt in attempts:
-            attempt.leave()
+    run.open()
 
 
-def _collect(run: Together, attempts: Sequence[Attempt]) -> None:
+def _collect(run: Together) -> None:
     """Turn what the attempts came to into ballots; a last agent decides with them."""
     trouble: Busy | InDoubt | None = None
-    for attempt in attempts:
+    for attempt in run.attempts:
         if attempt.work.form is Form.LAST and attempt.runs:
             if trouble is None and run.refusal is None:
-                run.standing = runner.decide_last(attempt, tuple(run.ballots))
+                others = tuple(run.ballots)
+                run.standing = runner.decide_last(attempt, others, meanwhile=run.leave_kept)
             if attempt.kept and attempt.context.signatures:
                 signed = Ballot(seq=attempt.work.seq, vote=Vote.YES, after_commit=True)
                 run.ballots.append(signed)
             continue
         if not (attempt.ran or attempt.found or attempt.refusal or attempt.trouble):
             continue  # never run, because one before it had failed
-        attempt.leave()
+        if not attempt.kept:
+            attempt.leave()
         try:
             run.ballots.append(xa.ballot(attempt))
         except (Busy, InDoubt) as error:

@@ -5,6 +5,8 @@ own work: either all of that is durable or none, and a prepare, a decision write
 saved (Gray 1978, "last agent"; the register stays the one cell that is asked).
 """
 
+from collections.abc import Callable
+
 from coordination.connections import database
 from coordination.connections.database import Statement
 from coordination.failpoints import hit
@@ -23,7 +25,9 @@ def committed_by_vote(work: Work, *, signed: bool) -> Ballot:
     return Ballot(seq=work.seq, vote=Vote.YES, actual=actual, after_commit=signed)
 
 
-def decide(attempt: Attempt, others: tuple[Ballot, ...]) -> Standing | None:
+def decide(
+    attempt: Attempt, others: tuple[Ballot, ...], *, meanwhile: Callable[[], object]
+) -> Standing | None:
     """Commit a body that has run together with its own vote, those of `others`, and the outcome.
 
     Returns how the transaction stands then; None when nothing was kept, and the attempt says why
@@ -34,7 +38,9 @@ def decide(attempt: Attempt, others: tuple[Ballot, ...]) -> Standing | None:
         attempt.work.gid, (*others, ballot), must_decide=True, by=identity()
     )
     hit("branch.commit.before")
-    replies = attempt.sealed(database.answered(attempt.seal(vote, COMMIT)), vote, COMMIT)
+    sealing = attempt.seal(vote, COMMIT)
+    meanwhile()
+    replies = attempt.sealed(database.answered(sealing), vote, COMMIT)
     if replies and replies[1].status != COMMIT.sql:
         attempt.kept = False
         attempt.refusal = Refusal(f"COMMIT was answered by {replies[1].status}")

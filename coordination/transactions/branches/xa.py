@@ -50,13 +50,12 @@ def seal(attempt: Attempt) -> Exchange:
 
 
 def sealed(attempt: Attempt, sealing: Exchange) -> None:
-    """Take the answer to `seal` and close the transaction."""
+    """Take the answer to `seal`."""
     replies = attempt.sealed(sealing, _prepare_statement(attempt))
     if replies and replies[0].status != PREPARED_TAG:
         # PostgreSQL turns PREPARE of a failed transaction into ROLLBACK and calls that success.
         attempt.kept = False
         attempt.refusal = Refusal(f"PREPARE TRANSACTION was answered by {replies[0].status}")
-    attempt.leave()
     if attempt.kept:
         hit("branch.prepare.after")
 

@@ -6,7 +6,7 @@ the connection that broke took the caller's work with it.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from coordination.connections import database
@@ -108,10 +108,25 @@ class DatabaseStore:
         rest = (new.mailbox, then, json.dumps(branches), new.by)
         return Statement(BEGIN, (*identity, *times, *rest))
 
-    def vote(self, gid: str, ballots: Sequence[Ballot], *, by: str) -> Standing | None:
-        """Record first votes and the outcome they decide. None: the transaction is not here."""
+    def vote(
+        self,
+        gid: str,
+        ballots: Sequence[Ballot],
+        *,
+        by: str,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Standing | None:
+        """Record first votes and the outcome they decide. None: the transaction is not here.
+
+        `meanwhile` is called while the answer is awaited.
+        """
         statement = self.vote_statement(gid, ballots, must_decide=False, by=by)
-        return standing_of(self._ask(statement.sql, *statement.params))
+        voting = database.start(self.using, statement, alone=True)
+        meanwhile()
+        try:
+            return standing_of(database.answered(voting).replies()[0].rows)
+        except ConnectionLost:
+            return standing_of(self._ask(statement.sql, *statement.params))
 
     def vote_statement(
         self, gid: str, ballots: Sequence[Ballot], *, must_decide: bool, by: str

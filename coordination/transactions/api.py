@@ -47,7 +47,7 @@ class DistributedTransaction:
         name: str,
         *,
         protocol: str = "2pc",
-        deadline: Seconds = 10,
+        deadline: Seconds,
         key: str | None = None,
         wait: bool = True,
         then: "Signature[Any] | Task[..., Any] | None" = None,
@@ -319,7 +319,8 @@ def distributed_transaction(name: str, **options: Any) -> DistributedTransaction
     Args:
         name: what it is for; groups it in pages and metrics.
         protocol: "2pc".
-        deadline: seconds until it aborts unless every participant has voted.
+        deadline: seconds until it aborts unless every participant has voted; 10, or what
+            TRANSACTIONS["DEADLINE"] says.
         key: makes it idempotent: the same key and arguments are the same transaction for ever.
         wait: whether leaving the `with` block waits for the decision.
         then: a Celery signature to be sent after the decision with
@@ -337,6 +338,7 @@ def distributed_transaction(name: str, **options: Any) -> DistributedTransaction
     for option in options:
         if option not in known:
             raise InvalidArgument(nearest.unknown_message("option", option, known))
+    options.setdefault("deadline", conf.current().transactions.deadline_ms / 1000)
     return DistributedTransaction(name, **options)
 
 

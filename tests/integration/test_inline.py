@@ -1,8 +1,11 @@
 """Transactions whose participants live in the calling process."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+from django.conf import settings
+from django.test import override_settings
 
 from coordination import distributed_transaction
 from coordination.exceptions import TransactionAborted
@@ -28,6 +31,15 @@ def test_two_databases_commit_together() -> None:
     assert (row.outcome, row.unfinished, row.ended_at is not None) == ("committed", 0, True)
     assert ledger.prepared("bank_a") == ledger.prepared("bank_b") == []
     assert Witness.objects.using("bank_a").get().kind == "W"
+
+
+def test_the_deadline_of_the_settings_holds_where_the_caller_names_none() -> None:
+    changed = {**settings.COORDINATION, "TRANSACTIONS": {"DEADLINE": 77}}
+    with override_settings(COORDINATION=changed), distributed_transaction("move") as tx:
+        tx.enlist("test.a.add", cents=1)
+
+    row = Transaction.objects.get(gid=tx.gid)
+    assert row.deadline_at - row.created_at == timedelta(seconds=77)
 
 
 def test_a_no_undoes_the_other_branch_and_gives_its_reason() -> None:

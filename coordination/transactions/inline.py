@@ -7,11 +7,11 @@ import logging
 from contextlib import suppress
 
 from coordination.connections import database
-from coordination.connections.database import UNREACHABLE, ConnectionLost, Exchange
+from coordination.connections.database import ConnectionLost, Exchange
 from coordination.exceptions import StoreUnavailable
 from coordination.failpoints import hit
 from coordination.transactions import together
-from coordination.transactions.branches.answer import NOT_NOW, InDoubt
+from coordination.transactions.branches.answer import NOT_NOW
 from coordination.transactions.coordinator import store
 from coordination.transactions.together import Together
 from coordination.transactions.types import Begun, NewBranch, NewTransaction, Standing, Work
@@ -79,7 +79,7 @@ def run(beginning: Beginning) -> Standing | None:
         return None
     progress = _progress(beginning)
     try:
-        progress = _twice(progress, beginning)
+        together.vote(progress)
     except NOT_NOW as error:
         if beginning.begun is None:
             raise
@@ -87,19 +87,6 @@ def run(beginning: Beginning) -> Standing | None:
     with suppress(*NOT_NOW):  # decided: whatever is left, a worker does
         together.follow(progress, here=False)
     return progress.standing
-
-
-def _twice(progress: Together, beginning: Beginning) -> Together:
-    """Try again at once when a connection was dead: a server's restart does that to every one."""
-    try:
-        together.vote(progress)
-    except (InDoubt, *UNREACHABLE):
-        if progress.standing is not None and progress.standing.outcome is not None:
-            return progress
-        beginning.confirm()
-        progress = _progress(beginning)
-        together.vote(progress)
-    return progress
 
 
 def _progress(beginning: Beginning) -> Together:

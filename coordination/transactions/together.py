@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from coordination.connections import database
+from coordination.connections.database import UNREACHABLE
 from coordination.transactions import finishing, runner
 from coordination.transactions.branches import xa
 from coordination.transactions.branches.answer import NOT_NOW, Busy, InDoubt
@@ -54,8 +55,21 @@ class Together:
 def vote(run: Together) -> None:
     """Run the branches and cast their votes; `run.standing` tells how the transaction stands then.
 
+    Tries again at once when a connection was dead: a server's restart does that to every one.
     Raises what is in NOT_NOW when a branch has no answer; the votes of the others are cast.
     """
+    try:
+        _vote_once(run)
+    except (InDoubt, *UNREACHABLE):
+        if run.standing is not None and run.standing.outcome is not None:
+            return
+        run.confirm()
+        run.ballots.clear()
+        run.standing = None
+        _vote_once(run)
+
+
+def _vote_once(run: Together) -> None:
     try:
         _vote(run)
     except NOT_NOW:

@@ -11,11 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from coordination import conf
-from coordination.connections.database import UNREACHABLE
 from coordination.exceptions import InvalidArgument, UnknownParticipant
 from coordination.kernel.gids import SEQ_MAX, is_gid, node_of
 from coordination.transactions import dispatch, finishing, runner, together
-from coordination.transactions.branches.answer import NOT_NOW, InDoubt
+from coordination.transactions.branches.answer import NOT_NOW
 from coordination.transactions.coordinator import store
 from coordination.transactions.participants import lookup
 from coordination.transactions.together import Together
@@ -54,7 +53,7 @@ def _attempt(
         ours = brief is None or node_of(gid) == conf.current().node
         works = _claim(gid, seqs, patient=ours)
         if works:
-            _twice(here, [placed(work) for work in works])
+            here([placed(work) for work in works])
             return "done"
         if ours or brief is None:
             return "unknown"
@@ -82,14 +81,6 @@ def _claim(gid: str, seqs: Sequence[int], *, patient: bool) -> list[Work]:
 
 def _is_seq(value: object) -> bool:
     return type(value) is int and 1 <= value <= SEQ_MAX
-
-
-def _twice(here: Callable[[Sequence[Work]], None], works: Sequence[Work]) -> None:
-    """Try again at once when a connection was dead: a server's restart does that to every one."""
-    try:
-        here(works)
-    except (InDoubt, *UNREACHABLE):
-        here(works)
 
 
 def placed(work: Work) -> Work:

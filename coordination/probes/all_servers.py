@@ -47,12 +47,13 @@ def ask(questions: Mapping[str, Question], *, deadline_ms: int) -> list[Probe]:
 
 def _answer(name: str, question: Question, answers: "queue.SimpleQueue[tuple[str, Probe]]") -> None:
     try:
-        answers.put((name, question()))
+        probe = question()
     except Exception as error:  # noqa: BLE001  an edge: whatever went wrong is the answer
         failure = f"{type(error).__name__}: {error}"
-        answers.put((name, Probe(name=name, answered=False, detail=failure)))
-    finally:
-        connections.close_all()
+        probe = Probe(name=name, answered=False, detail=failure)
+    # Before the answer: who has it may go on to drop the database.
+    connections.close_all()
+    answers.put((name, probe))
 
 
 def _questions() -> dict[str, Question]:

@@ -1,7 +1,7 @@
 """One database: reachable, recent, able to prepare transactions, durable, migrated."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.db import Error as DatabaseError
@@ -11,6 +11,8 @@ from coordination.probes import Probe
 
 VERSION_MIN = 150_000
 PREPARED_MIN = 64
+CONNECTIONS_SHARE_MAX = 0.8
+"""Share of a server's connections beyond which a restart of ours may find none."""
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "coordinator": ("concord_transaction", "concord_branch", "concord_event"),
     "xa": ("concord_witness",),
@@ -20,8 +22,25 @@ _FACTS = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'),
        current_setting('max_prepared_transactions')::int,
        (SELECT count(*) FROM pg_prepared_xacts),
-       current_setting('fsync'), current_setting('synchronous_commit')
+       current_setting('fsync'), current_setting('synchronous_commit'),
+       current_setting('max_connections')::int
+           - current_setting('superuser_reserved_connections')::int,
+       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a PostgreSQL server says of itself, in the order of `_FACTS`."""
+
+    number: int
+    version: str
+    prepared_max: int
+    prepared: int
+    fsync: str
+    synchronous_commit: str
+    connections_max: int
+    connections: int
 
 
 def probe(alias: str, needs: frozenset[str]) -> Probe:
@@ -38,9 +57,9 @@ def probe(alias: str, needs: frozenset[str]) -> Probe:
             detail, messages = f"{connection.vendor}", []
             if connection.vendor == "postgresql":
                 cursor.execute(_FACTS)
-                facts = cursor.fetchone()
+                facts = Facts(*cursor.fetchone())
                 detail = _described(facts)
-                messages = list(_judge(alias, needs, facts))
+                messages = list(judge(alias, needs, facts))
             messages += _missing(alias, needs, connection.introspection.table_names(cursor))
     except DatabaseError as error:
         # psycopg's message names host and port on lines of their own.
@@ -54,37 +73,45 @@ def probe(alias: str, needs: frozenset[str]) -> Probe:
     return Probe(name=name, answered=True, detail=detail, messages=tuple(messages))
 
 
-def _described(facts: tuple[Any, ...]) -> str:
-    _, version, most, used, fsync, synchronous = facts
+def _described(facts: Facts) -> str:
     return (
-        f"PostgreSQL {version}, {used} of {most} prepared transactions in use, "
-        f"fsync {fsync}, synchronous_commit {synchronous}"
+        f"PostgreSQL {facts.version}, {facts.prepared} of {facts.prepared_max} prepared "
+        f"transactions and {facts.connections} of {facts.connections_max} connections in use, "
+        f"fsync {facts.fsync}, synchronous_commit {facts.synchronous_commit}"
     )
 
 
-def _judge(alias: str, needs: frozenset[str], facts: tuple[Any, ...]) -> Iterator[CheckMessage]:
-    number, version, most, _, fsync, synchronous = facts
-    if needs and number < VERSION_MIN:
+def judge(alias: str, needs: frozenset[str], facts: Facts) -> Iterator[CheckMessage]:
+    """What is wrong with a server for what Concord needs of it."""
+    if needs and facts.number < VERSION_MIN:
         yield Error(
-            f"The database {alias!r} is PostgreSQL {version}.",
+            f"The database {alias!r} is PostgreSQL {facts.version}.",
             hint="PostgreSQL 15 or later is needed.",
             id="concord.E121",
         )
-    if "xa" in needs and most < PREPARED_MIN:
-        kind, number_text = (Error, "E122") if most == 0 else (Warning, "W122")
+    if "xa" in needs and facts.prepared_max < PREPARED_MIN:
+        kind, number_text = (Error, "E122") if facts.prepared_max == 0 else (Warning, "W122")
         yield kind(
-            f"max_prepared_transactions is {most} in the database {alias!r}, where xa "
-            "participants work.",
+            f"max_prepared_transactions is {facts.prepared_max} in the database {alias!r}, where "
+            "xa participants work.",
             hint=f"Set it to at least {PREPARED_MIN}, and max_connections no higher than it if "
             "every connection may prepare; then restart PostgreSQL.",
             id=f"concord.{number_text}",
         )
-    if needs and "off" in (fsync, synchronous):
+    if needs and "off" in (facts.fsync, facts.synchronous_commit):
         yield Warning(
-            f"The database {alias!r} may forget what it committed (fsync {fsync}, "
-            f"synchronous_commit {synchronous}).",
+            f"The database {alias!r} may forget what it committed (fsync {facts.fsync}, "
+            f"synchronous_commit {facts.synchronous_commit}).",
             hint="A lost vote or outcome breaks atomicity: turn both on.",
             id="concord.W128",
+        )
+    if needs and facts.connections > CONNECTIONS_SHARE_MAX * facts.connections_max:
+        yield Warning(
+            f"The server of the database {alias!r} has {facts.connections} of "
+            f"{facts.connections_max} connections in use.",
+            hint="Every thread of ours keeps one to each database, and a process that is started "
+            "again may find none: raise max_connections, or run fewer threads.",
+            id="concord.W130",
         )
 
 

@@ -1,7 +1,9 @@
 """What the servers are asked, and what the doctor makes of the answers."""
 
 import json
+import re
 import threading
+from dataclasses import replace
 
 import pytest
 from django.db import connections
@@ -12,6 +14,7 @@ from coordination.probes import Probe
 from coordination.probes import database as database_probe
 from coordination.probes import redis as redis_probe
 from coordination.probes.all_servers import ask, ask_all
+from coordination.probes.database import Facts, judge
 from tests.integration.concord_command import manage
 from tests.integration.own_redis import OwnRedis, own_redis
 
@@ -29,27 +32,35 @@ def test_the_tests_own_servers_are_fit() -> None:
     assert checks.check_servers(app_configs=None, databases=aliases) == []
 
 
-@pytest.mark.django_db(transaction=True, databases="__all__")
+HEALTHY = Facts(150_018, "15.18", 64, 0, "on", "on", 197, 20)
+
+
 @pytest.mark.parametrize(
-    ("changes", "ids"),
+    ("facts", "ids"),
     [
-        ({0: 140_011, 1: "14.11"}, ["E121"]),
-        ({2: 0}, ["E122"]),
-        ({2: 63}, ["W122"]),
-        ({4: "off"}, ["W128"]),
-        ({5: "off"}, ["W128"]),
-        ({5: "local"}, []),
+        (HEALTHY, []),
+        (replace(HEALTHY, number=140_011, version="14.11"), ["E121"]),
+        (replace(HEALTHY, prepared_max=0), ["E122"]),
+        (replace(HEALTHY, prepared_max=63), ["W122"]),
+        (replace(HEALTHY, fsync="off"), ["W128"]),
+        (replace(HEALTHY, synchronous_commit="off"), ["W128"]),
+        (replace(HEALTHY, synchronous_commit="local"), []),
+        (replace(HEALTHY, connections=157), []),
+        (replace(HEALTHY, connections=158), ["W130"]),
     ],
 )
-def test_an_unfit_postgresql_is_told_by_its_settings(
-    changes: dict[int, object], ids: list[str]
-) -> None:
-    healthy = {0: 150_018, 1: "15.18", 2: 64, 3: 0, 4: "on", 5: "on"}
-    facts = tuple((healthy | changes).values())
-
-    found = database_probe._judge("bank_a", frozenset({"xa"}), facts)
+def test_an_unfit_postgresql_is_told_by_its_settings(facts: Facts, ids: list[str]) -> None:
+    found = judge("bank_a", frozenset({"xa"}), facts)
 
     assert [str(message.id) for message in found] == [f"concord.{name}" for name in ids]
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_the_doctor_counts_the_connections_in_use() -> None:
+    detail = database_probe.probe("bank_a", frozenset()).detail
+
+    taken, places = re.search(r"(\d+) of (\d+) connections in use", detail).groups()
+    assert 0 < int(taken) < int(places)
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")

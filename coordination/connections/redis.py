@@ -7,13 +7,14 @@ count one ``INCR`` several times, and the deadline holds even when a reply trick
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import hiredis
 
 from coordination.connections.redis_errors import RedisReplyError, translate_reply
-from coordination.connections.redis_pool import Pool, WireLost
+from coordination.connections.redis_pool import Pool, Wire, WireLost
 from coordination.exceptions import (
     CoordinationError,
     InvalidArgument,
@@ -23,6 +24,8 @@ from coordination.exceptions import (
 
 CONNECT_MS = 1_000
 DEADLINE_MS = 2_000
+DEAF_LOOK_S = 0.5
+"""How often whoever listens on a connection that was cut is let look for himself."""
 
 Argument = bytes | str | int | float
 Command = Sequence[Argument]
@@ -87,6 +90,37 @@ class RedisStore:
     def script(self, source: str) -> "Script":
         """Return a callable for a Lua script: sent whole only when the server lacks it."""
         return Script(self, source)
+
+    @contextmanager
+    def subscribed(self, channel: str) -> "Iterator[Subscription]":
+        """Listen to a channel during the block.
+
+        Raises as `call`, when it cannot be listened to.
+        """
+        until = self._until(None)
+        command = ("SUBSCRIBE", channel)
+        try:
+            wire = self._pool.take(until)
+        except WireLost as lost:
+            raise self._lost(lost, (command,), sent=False) from lost
+        except RedisReplyError as refusal:
+            raise translate_reply(refusal, self.alias) from None
+        subscription = Subscription(wire)
+        try:
+            wire.send(self._pack((command,)), until)
+            self._only([wire.read(until)])
+            yield subscription
+        except WireLost as lost:
+            wire.close()
+            # Listening changes nothing, so it was not applied whatever became of it.
+            raise self._lost(lost, (command,), sent=False) from lost
+        except BaseException:
+            wire.close()
+            raise
+        if subscription.ends(self._pack((("UNSUBSCRIBE", channel),)), self._until(None)):
+            self._pool.give_back(wire)
+        else:
+            wire.close()
 
     def close(self) -> None:
         """Close the idle connections; the store stays usable."""
@@ -157,6 +191,39 @@ class RedisStore:
         )
 
 
+class Subscription:
+    """What a connection hears on one channel while it does nothing else."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._deaf = False
+
+    def wait(self, seconds: float) -> bool:
+        """Whether a message came within `seconds`. A connection that is cut hears none at all.
+
+        Then it returns early, so that the caller looks for himself.
+        """
+        if self._deaf:
+            time.sleep(min(seconds, DEAF_LOOK_S))
+            return False
+        try:
+            return self._wire.next(time.monotonic() + seconds) is not None
+        except WireLost:
+            self._deaf = True
+            return False
+
+    def ends(self, unsubscribe: bytes, until: float) -> bool:
+        """Listen no more; whether the connection may serve others then."""
+        try:
+            self._wire.send(unsubscribe, until)
+            while (reply := self._wire.next(until)) is not None:
+                if reply[0] == b"unsubscribe":
+                    return not self._deaf
+        except WireLost:
+            pass
+        return False
+
+
 class Script:
     """One Lua script of one store."""
 
@@ -178,7 +245,42 @@ class Script:
         until = store._until(deadline_ms)
         tail = (len(keys), *keys, *arguments)
         (reply,) = store._exchange((("EVALSHA", self._sha, *tail),), until)
-        if isinstance(reply, RedisReplyError) and reply.word == "NOSCRIPT":
-            # NOSCRIPT says that nothing ran, so sending again cannot run it twice.
+        if _is_unknown(reply):
             (reply,) = store._exchange((("EVAL", self._source, *tail),), until)
         return store._only([reply])
+
+    def many(
+        self,
+        calls: Sequence[tuple[Sequence[Argument], Sequence[Argument]]],
+        *,
+        deadline_ms: int | None = None,
+    ) -> list[Any]:
+        """Run the script once for each (keys, arguments), all in one round trip.
+
+        They are no transaction: a reply that is an error stands in its place as a
+        CoordinationError. Raises StoreUnavailable or OutcomeUnknown for all of them.
+        """
+        store = self._store
+        until = store._until(deadline_ms)
+        tails = [(len(keys), *keys, *arguments) for keys, arguments in calls]
+        replies = store._exchange([("EVALSHA", self._sha, *tail) for tail in tails], until)
+        unknown = [index for index, reply in enumerate(replies) if _is_unknown(reply)]
+        if unknown:
+            again = [("EVAL", self._source, *tails[index]) for index in unknown]
+            try:
+                answers = store._exchange(again, until)
+            except StoreUnavailable as error:
+                if len(unknown) == len(calls):
+                    raise
+                answers = [error] * len(unknown)  # the others did run
+            for index, reply in zip(unknown, answers, strict=True):
+                replies[index] = reply
+        return [
+            translate_reply(reply, store.alias) if isinstance(reply, RedisReplyError) else reply
+            for reply in replies
+        ]
+
+
+def _is_unknown(reply: Any) -> bool:
+    """Whether the server lacks the script: then nothing ran, and it may be sent again."""
+    return isinstance(reply, RedisReplyError) and reply.word == "NOSCRIPT"

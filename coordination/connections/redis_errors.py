@@ -1,5 +1,7 @@
 """Error replies of Redis as errors of ours."""
 
+import re
+
 from coordination.exceptions import CoordinationError, NotSupportedByStore, StoreUnavailable
 
 # Redis says these before it runs the command: busy, starting, full, read-only or locked for us.
@@ -10,13 +12,17 @@ _NOT_SERVING = frozenset(
     }
 )
 
+# Redis 6.2 wraps what a script's command was refused with: "ERR Error running script …: -OOM …".
+_INSIDE_SCRIPT = re.compile(r"^ERR Error running script .*: -([A-Z]+) ")
+
 
 class RedisReplyError(CoordinationError):
     """Redis answered with an error."""
 
     def __init__(self, message: str, *, store: str | None = None) -> None:
         super().__init__(message, store=store, reason=message)
-        self.word = message.partition(" ")[0]
+        inside = _INSIDE_SCRIPT.search(message)
+        self.word = inside[1] if inside else message.partition(" ")[0]
         """Redis's own word for the error, e.g. ``WRONGTYPE``."""
 
 

@@ -72,6 +72,26 @@ class Wire:
             reply = self._reader.gets()
         return reply
 
+    def next(self, until: float) -> Any:
+        """Return a message that the server sends by itself, or None when none came in time.
+
+        Raises WireLost when the connection is cut.
+        """
+        reply = self._reader.gets()
+        while reply is _PENDING:
+            left_s = until - time.monotonic()
+            if left_s <= 0 or not self._poll.poll(left_s * 1000):
+                return None
+            try:
+                data = self._socket.recv(_READ_BYTES)
+            except OSError as error:
+                raise WireLost(_reason(error, "reading")) from error
+            if not data:
+                raise WireLost("the server closed the connection")
+            self._reader.feed(data)
+            reply = self._reader.gets()
+        return reply
+
     def close(self) -> None:
         """Close the socket; harmless when closed already."""
         self._connection.disconnect()  # type: ignore[no-untyped-call]

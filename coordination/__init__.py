@@ -8,14 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coordination.locks.api import lock
     from coordination.transactions.api import distributed_transaction
     from coordination.transactions.participants import TCC, participant
 
-__all__ = ["TCC", "distributed_transaction", "exceptions", "participant"]
+__all__ = ["TCC", "distributed_transaction", "exceptions", "lock", "participant"]
 
 _HOMES = {
     "TCC": "coordination.transactions.participants",
     "distributed_transaction": "coordination.transactions.api",
+    "lock": "coordination.locks.api",
     "participant": "coordination.transactions.participants",
 }
 

@@ -63,6 +63,18 @@ class InvalidArgument(CoordinationError, ValueError):
     """An argument breaks its rule."""
 
 
+class LockTimeout(CoordinationError, TimeoutError):
+    """The lock was not granted within the wait."""
+
+
+class LockLost(CoordinationError, RuntimeError):
+    """The lease has ended or was taken away: somebody else may hold the lock."""
+
+
+class NotOwner(CoordinationError, RuntimeError):
+    """What was to be renewed or given back is not held by this grant."""
+
+
 class UnknownParticipant(CoordinationError, LookupError):
     """No participant of this name is registered here or routed to a node."""
 

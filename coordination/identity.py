@@ -1,0 +1,15 @@
+"""Who acts here: the name this process signs with."""
+
+import os
+import socket
+from functools import lru_cache
+
+
+def identity() -> str:
+    """Host and process id, for the history. Nothing depends on it."""
+    return f"{_host()}:{os.getpid()}"
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    return socket.gethostname().split(".")[0][:40]

@@ -1,0 +1,1 @@
+"""Locks: leases with fencing tokens, handed on in the order of asking."""

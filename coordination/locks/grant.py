@@ -1,0 +1,174 @@
+"""What an owner has: a lease with its token, trusted only as long as this process can vouch for it.
+
+The store's clock ends the lease; this process stops trusting it earlier, by its own monotonic
+clock, counted from before the request that began it was sent.
+"""
+
+import os
+import threading
+import time
+import weakref
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from coordination.exceptions import CoordinationError, LockLost, NotOwner
+from coordination.locks.store import LockStore
+from coordination.locks.types import Held, Released, Request
+
+if TYPE_CHECKING:
+    from coordination.locks.renewal import Renewals
+
+DRIFT, DRIFT_S = 0.01, 0.002
+"""How much of a lease is not trusted: clocks that run apart, and a margin for the last step."""
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+class Grant:
+    """A lock that is held. Its attributes are what the store said last."""
+
+    def __init__(
+        self,
+        request: Request,
+        held: Held,
+        *,
+        store: LockStore,
+        sent_at: float,
+        waited: float,
+        max_hold_ms: int,
+        renewals: "Renewals | None",
+    ) -> None:
+        """Hold what `request` was granted; `sent_at` is the monotonic time before it was sent."""
+        self.request = request
+        self.waited = waited
+        """Seconds between asking and having it."""
+        self._store = store
+        self._renewals = renewals
+        self._mutex = threading.Lock()
+        self._gone: str | None = None
+        self._told = False
+        """Whether the store said so: then there is nothing to give back."""
+        self._pid = os.getpid()
+        self._given_back = False
+        self._hold_until = sent_at + max_hold_ms / 1000
+        self.extended(held, sent_at=sent_at)
+        _grants.add(self)
+
+    @property
+    def name(self) -> str:
+        return self.request.name
+
+    @property
+    def owner(self) -> str:
+        return self.request.owner
+
+    @property
+    def store(self) -> str:
+        """Alias of the store that granted it."""
+        return self._store.alias
+
+    @property
+    def lost(self) -> str | None:
+        """Why it is no longer held, or None. Asks nobody."""
+        if self._gone is None and not self._given_back and time.monotonic() >= self.trusted_until:
+            self.lose("its lease ended before it was renewed")
+        return self._gone
+
+    def ensure_held(self) -> None:
+        """Raise LockLost unless this process may still rely on it. Asks nobody."""
+        if self._given_back:
+            raise LockLost(f"lock {self.name!r} was given back.", name=self.name, store=self.store)
+        if (reason := self.lost) is not None:
+            raise self._lost(reason)
+
+    def renew(self) -> None:
+        """Let the lease begin anew.
+
+        Raises LockLost when it is held no more, StoreUnavailable or OutcomeUnknown when the store
+        does not say; it may be held then until `expires_at`.
+        """
+        self.ensure_held()
+        sent_at = time.monotonic()
+        (held,) = self._store.renew([self.request])
+        if isinstance(held, CoordinationError):
+            raise held
+        if held is None:
+            self.lose("the store knows it no more", told=True)
+            raise self._lost(str(self._gone))
+        self.extended(held, sent_at=sent_at)
+
+    def release(self) -> None:
+        """Give it back.
+
+        Raises NotOwner when it is not held any more, StoreUnavailable or OutcomeUnknown when the
+        store does not say; then it may be called again.
+        """
+        if self._given_back:
+            raise self._not_ours("was given back already")
+        if self._pid != os.getpid():
+            raise self._not_ours("belongs to the process this one was forked from")
+        if self._told:
+            raise self._not_ours(f"was not held any more: {self._gone}")
+        if self._renewals is not None:
+            self._renewals.forget(self)
+        if self._store.release(self.request) is Released.RELEASED:
+            self._given_back = True
+            return
+        self.lose("the store knows it no more", told=True)
+        raise self._not_ours(f"was not held any more: {self._gone}")
+
+    # For the renewals of this process
+
+    def extended(self, held: Held, *, sent_at: float) -> None:
+        """Take a new lease as the store gave it."""
+        lease_s = (held.until_us - held.now_us) / 1_000_000
+        with self._mutex:
+            self.token = held.token
+            self.acquired_at = _EPOCH + timedelta(microseconds=held.since_us)
+            self.expires_at = _EPOCH + timedelta(microseconds=held.until_us)
+            self.revoked_at = (
+                None
+                if held.revoked_at_us is None
+                else _EPOCH + timedelta(microseconds=held.revoked_at_us)
+            )
+            """When it will be renewed no more, because somebody asked for it back."""
+            self.trusted_until = sent_at + lease_s * (1 - DRIFT) - DRIFT_S
+
+    def lose(self, reason: str, *, told: bool = False) -> None:
+        """It is held no more, or may not be relied on; the first reason stays."""
+        with self._mutex:
+            self._told = self._told or told
+            if self._gone is None:
+                self._gone = reason
+
+    @property
+    def may_be_renewed(self) -> bool:
+        """Whether it is held, and not yet for as long as its owner allowed."""
+        return self.lost is None and time.monotonic() < self._hold_until
+
+    def _not_ours(self, why: str) -> NotOwner:
+        return NotOwner(f"lock {self.name!r} {why}.", name=self.name, store=self.store)
+
+    def _lost(self, reason: str) -> LockLost:
+        return LockLost(
+            f"lock {self.name!r} is lost: {reason}.",
+            name=self.name,
+            store=self.store,
+            reason=reason,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Grant {self.name} token {self.token} on {self.store}>"
+
+
+_grants: "weakref.WeakSet[Grant]" = weakref.WeakSet()
+
+
+def _belong_to_the_parent() -> None:
+    for grant in list(_grants):
+        grant._mutex = threading.Lock()
+        grant._renewals = None
+        grant.lose("it belongs to the process this one was forked from")
+
+
+os.register_at_fork(after_in_child=_belong_to_the_parent)

@@ -1,0 +1,150 @@
+"""Renews the leases of this process: one thread, one round trip a store.
+
+It never ends on an error, and never renews beyond what the owner allowed. A lease that it cannot
+renew in time is lost when this process may no longer trust it.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from weakref import WeakKeyDictionary
+
+from coordination.exceptions import CoordinationError
+from coordination.locks.grant import Grant
+from coordination.locks.store import LockStore
+
+logger = logging.getLogger(__name__)
+
+SHARE = 3
+"""A lease is renewed when a third of it is gone, so two tries may fail."""
+RETRY_S_MAX = 1.0
+DEADLINE_MS_MIN = 100
+IDLE_S = 5.0
+"""How long the thread outlives the last lease."""
+
+
+class Renewals:
+    """The grants to be renewed, and when."""
+
+    def __init__(self) -> None:
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._changed = threading.Condition()
+        # Weak: what nobody can give back any more had better run out.
+        self._due: WeakKeyDictionary[Grant, float] = WeakKeyDictionary()
+        self._leaving: set[Grant] = set()
+        """To be given back by the thread: those who had them are gone."""
+        self._thread: threading.Thread | None = None
+
+    def watch(self, grant: Grant) -> None:
+        """Renew it from now on."""
+        with self._changed:
+            self._due[grant] = _next(grant, time.monotonic())
+            self._wake()
+
+    def give_back(self, grant: Grant) -> None:
+        """Let the thread give it back soon; an error is logged, and its lease runs out."""
+        with self._changed:
+            self._leaving.add(grant)
+            self._due[grant] = time.monotonic()
+            self._wake()
+
+    def forget(self, grant: Grant) -> None:
+        """Renew it no more."""
+        with self._changed:
+            self._due.pop(grant, None)
+            self._leaving.discard(grant)
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="concord-renewals", daemon=True)
+            thread.start()
+            self._thread = thread
+        self._changed.notify()
+
+    def _run(self) -> None:
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        """Wait for leases to become due and renew them; False when there is none to wait for."""
+        due = self._await_due()
+        try:
+            self._renew(due or ())
+        except Exception:
+            logger.exception("Leases were not renewed this time.")
+        return due is not None
+
+    def _await_due(self) -> list[Grant] | None:
+        """The grants whose turn it is; None when there have been none for a while."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                due = [grant for grant, at in self._due.items() if at <= now]
+                if due:
+                    for grant in due:
+                        # Should the renewal fail, it is tried again this soon.
+                        self._due[grant] = now + min(RETRY_S_MAX, _lease_s(grant) / (3 * SHARE))
+                    return due
+                first = min(self._due.values(), default=now + IDLE_S)
+                if not self._changed.wait(first - now) and not self._due:
+                    self._thread = None
+                    return None
+
+    def _renew(self, due: Iterable[Grant]) -> None:
+        by_store: dict[int, tuple[LockStore, list[Grant]]] = {}
+        for grant in due:
+            if grant in self._leaving:
+                self._give_back(grant)
+            elif grant.may_be_renewed:
+                by_store.setdefault(id(grant._store), (grant._store, []))[1].append(grant)
+            else:
+                self.forget(grant)
+        for store, grants in by_store.values():
+            self._renew_in(store, grants)
+
+    def _renew_in(self, store: LockStore, grants: list[Grant]) -> None:
+        sent_at = time.monotonic()
+        # A server that does not answer must not hold up the leases on the others for long.
+        shortest_ms = min(grant.request.ttl_ms for grant in grants)
+        deadline_ms = min(store.deadline_ms, max(DEADLINE_MS_MIN, shortest_ms // (2 * SHARE)))
+        try:
+            answers = store.renew([grant.request for grant in grants], deadline_ms=deadline_ms)
+        except CoordinationError as error:
+            logger.warning("%d leases on %s not renewed yet: %s", len(grants), store.alias, error)
+            return
+        for grant, held in zip(grants, answers, strict=True):
+            if isinstance(held, CoordinationError):
+                logger.warning("%r not renewed yet: %s", grant, held)
+                continue
+            if held is None:
+                grant.lose("the store knows it no more", told=True)
+                self.forget(grant)
+                continue
+            grant.extended(held, sent_at=sent_at)
+            with self._changed:
+                if grant in self._due:
+                    self._due[grant] = _next(grant, sent_at)
+
+    def _give_back(self, grant: Grant) -> None:
+        self.forget(grant)
+        try:
+            grant.release()
+        except CoordinationError as error:
+            logger.warning("%r was not given back: %s", grant, error)
+
+
+def _lease_s(grant: Grant) -> float:
+    return grant.request.ttl_ms / 1000
+
+
+def _next(grant: Grant, sent_at: float) -> float:
+    return sent_at + _lease_s(grant) / SHARE
+
+
+process_renewals = Renewals()
+
+os.register_at_fork(after_in_child=process_renewals._start_afresh)

@@ -1,0 +1,49 @@
+"""Asking for locks below the public API, and waiting for what becomes of it."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+
+from coordination.locks.grant import Grant
+from coordination.locks.types import Held, Mode, Request
+
+STAY_MS = 5_000
+
+
+def asked(name: str, *, ttl_ms: int = 5_000, mode: Mode = Mode.EXCLUSIVE) -> Request:
+    call = secrets.token_hex(8)
+    return Request(
+        name=name,
+        id=call,
+        mode=mode,
+        ttl_ms=ttl_ms,
+        owner=f"owner-{call}",
+        context="test",
+        metadata="{}",
+        kept_ms=10_000,
+    )
+
+
+def held(grant: Grant | None) -> Grant:
+    assert grant is not None
+    return grant
+
+
+def have(answer: object) -> Held:
+    assert isinstance(answer, Held)
+    return answer
+
+
+def until(what: Callable[[], bool], *, within_s: float = 5) -> float:
+    """Seconds until it holds."""
+    begun, pause = time.monotonic(), threading.Event()
+    while not what():
+        assert time.monotonic() - begun < within_s
+        pause.wait(0.005)
+    return time.monotonic() - begun
+
+
+def pass_time(seconds: float) -> None:
+    """Let a lease end: the store's clock cannot be moved."""
+    threading.Event().wait(seconds)

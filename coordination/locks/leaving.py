@@ -54,7 +54,8 @@ class _Leaving:
 
     def __init__(self, grant: Grant, aliases: list[str]) -> None:
         self._grant = grant
-        self._mutex = threading.Lock()
+        # Reentrant: garbage is collected anywhere, in the middle of `_ended` too.
+        self._mutex = threading.RLock()
         self._open = set(aliases)
         for alias in aliases:
             hook = _Hook(self, alias)

@@ -38,19 +38,20 @@ class Renewals:
         self._leaving: set[Grant] = set()
         """To be given back by the thread: those who had them are gone."""
         self._thread: threading.Thread | None = None
+        self._sleeps_until = 0.0
 
     def watch(self, grant: Grant) -> None:
         """Renew it from now on."""
         with self._changed:
-            self._due[grant] = _next(grant, time.monotonic())
-            self._wake()
+            self._due[grant] = due = _next(grant, time.monotonic())
+            self._wake(due)
 
     def give_back(self, grant: Grant) -> None:
         """Let the thread give it back soon; an error is logged, and its lease runs out."""
         with self._changed:
             self._leaving.add(grant)
-            self._due[grant] = time.monotonic()
-            self._wake()
+            self._due[grant] = due = time.monotonic()
+            self._wake(due)
 
     def forget(self, grant: Grant) -> None:
         """Renew it no more."""
@@ -58,12 +59,14 @@ class Renewals:
             self._due.pop(grant, None)
             self._leaving.discard(grant)
 
-    def _wake(self) -> None:
+    def _wake(self, due: float) -> None:
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="concord-renewals", daemon=True)
             thread.start()
             self._thread = thread
-        self._changed.notify()
+        # Most leases are given back before they are due: it need not hear of every one.
+        if due < self._sleeps_until:
+            self._changed.notify()
 
     def _run(self) -> None:
         while self._turn():
@@ -71,11 +74,12 @@ class Renewals:
 
     def _turn(self) -> bool:
         """Wait for leases to become due and renew them; False when there is none to wait for."""
-        due = self._await_due()
         try:
+            due = self._await_due()
             self._renew(due or ())
         except Exception:
             logger.exception("Leases were not renewed this time.")
+            return True
         return due is not None
 
     def _await_due(self) -> list[Grant] | None:
@@ -89,8 +93,8 @@ class Renewals:
                         # Should the renewal fail, it is tried again this soon.
                         self._due[grant] = now + min(RETRY_S_MAX, _lease_s(grant) / (3 * SHARE))
                     return due
-                first = min(self._due.values(), default=now + IDLE_S)
-                if not self._changed.wait(first - now) and not self._due:
+                self._sleeps_until = min(self._due.values(), default=now + IDLE_S)
+                if not self._changed.wait(self._sleeps_until - now) and not self._due:
                     self._thread = None
                     return None
 

@@ -12,6 +12,22 @@
 --     {'over', token}   this call had it, and has it no longer
 local id, mode, ttl, stay = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 
+local function asking()
+    return {
+        mode = mode, token = '0', since = text(now), ['until'] = text(now + stay * 1000),
+        ttl = ARGV[5], owner = ARGV[8], context = ARGV[9], metadata = ARGV[10],
+        channel = ARGV[11], state = 'waiting', revoke = '',
+    }
+end
+
+-- Nobody has it, nobody waits, nobody called before: what is below would find out the same.
+if redis.call('EXISTS', HELD, QUEUE, ANSWER) == 0 then
+    local record = grant(id, asking(), 'held', ttl)
+    redis.call('SET', ANSWER, record.token, 'PX', ARGV[7])
+    redis.call('PEXPIRE', HELD, ttl + ABANDONED_MS)
+    return {'held', record.token, record.since, record['until'], text(now)}
+end
+
 local found, count = holders()
 
 -- What the one who has it is told. Asking shows that it lives: the lease proper begins.
@@ -35,11 +51,7 @@ if remembered then return {'over', remembered} end
 serve(found, count)
 if found[id] then return held(found[id]) end
 
-local record = {
-    mode = mode, token = '0', since = text(now), ['until'] = text(now + stay * 1000),
-    ttl = ARGV[5], owner = ARGV[8], context = ARGV[9], metadata = ARGV[10], channel = ARGV[11],
-    state = 'waiting', revoke = '',
-}
+local record = asking()
 count = redis.call('HLEN', HELD)
 if redis.call('EXISTS', QUEUE) == 0 and compatible(mode, found, count) then
     found[id] = grant(id, record, 'held', ttl)

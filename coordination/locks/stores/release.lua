@@ -26,6 +26,8 @@ else
     emit('lock.release_refused', id, '0')
     redis.call('SET', ANSWER, 'left', 'PX', ARGV[4])
 end
-serve(found, count)
-settle(found)
+if redis.call('EXISTS', HELD, QUEUE) > 0 then
+    serve(found, count)
+    settle(found)
+end
 return answer

@@ -61,14 +61,7 @@ class Wire:
         """Return one reply, error replies as values; WireLost when it is not whole in time."""
         reply = self._reader.gets()
         while reply is _PENDING:
-            try:
-                self._socket.settimeout(_left(until))
-                data = self._socket.recv(_READ_BYTES)
-            except OSError as error:
-                raise WireLost(_reason(error, "reading")) from error
-            if not data:
-                raise WireLost("the server closed the connection")
-            self._reader.feed(data)
+            self._receive(until)
             reply = self._reader.gets()
         return reply
 
@@ -82,15 +75,19 @@ class Wire:
             left_s = until - time.monotonic()
             if left_s <= 0 or not self._poll.poll(left_s * 1000):
                 return None
-            try:
-                data = self._socket.recv(_READ_BYTES)
-            except OSError as error:
-                raise WireLost(_reason(error, "reading")) from error
-            if not data:
-                raise WireLost("the server closed the connection")
-            self._reader.feed(data)
+            self._receive(until + 1)  # it is there; that the time is up just now is no matter
             reply = self._reader.gets()
         return reply
+
+    def _receive(self, until: float) -> None:
+        try:
+            self._socket.settimeout(_left(until))
+            data = self._socket.recv(_READ_BYTES)
+        except OSError as error:
+            raise WireLost(_reason(error, "reading")) from error
+        if not data:
+            raise WireLost("the server closed the connection")
+        self._reader.feed(data)
 
     def close(self) -> None:
         """Close the socket; harmless when closed already."""

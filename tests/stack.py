@@ -24,12 +24,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def wait_until(what: str, holds: Callable[[], bool], *, within_s: float = 30) -> float:
+def wait_until(
+    what: str, holds: Callable[[], bool], *, within_s: float = 30, pause_s: float = 0.05
+) -> float:
     """Return the seconds until `holds()`; fail naming `what` when it does not in time."""
     started, pause = time.monotonic(), threading.Event()
     while not holds():
         assert time.monotonic() - started < within_s, f"{what}: not within {within_s:g} s"
-        pause.wait(0.05)
+        pause.wait(pause_s)
     return time.monotonic() - started
 
 

@@ -99,12 +99,7 @@ class RedisStore:
         """
         until = self._until(None)
         command = ("SUBSCRIBE", channel)
-        try:
-            wire = self._pool.take(until)
-        except WireLost as lost:
-            raise self._lost(lost, (command,), sent=False) from lost
-        except RedisReplyError as refusal:
-            raise translate_reply(refusal, self.alias) from None
+        wire = self._take((command,), until)
         subscription = Subscription(wire)
         try:
             wire.send(self._pack((command,)), until)
@@ -140,13 +135,7 @@ class RedisStore:
 
     def _exchange(self, commands: Sequence[Command], until: float) -> list[Any]:
         data = self._pack(commands)
-        pool = self._pool
-        try:
-            wire = pool.take(until)
-        except WireLost as lost:
-            raise self._lost(lost, commands, sent=False) from lost
-        except RedisReplyError as refusal:
-            raise translate_reply(refusal, self.alias) from None
+        wire = self._take(commands, until)
         # One command cut short is never run; of several, the first may have arrived whole.
         sent = len(commands) > 1
         try:
@@ -160,8 +149,17 @@ class RedisStore:
             # An interrupted exchange leaves a reply behind that belongs to nobody.
             wire.close()
             raise
-        pool.give_back(wire)
+        self._pool.give_back(wire)
         return replies
+
+    def _take(self, commands: Sequence[Command], until: float) -> Wire:
+        """A wire for `commands`, or the error that tells they were not sent."""
+        try:
+            return self._pool.take(until)
+        except WireLost as lost:
+            raise self._lost(lost, commands, sent=False) from lost
+        except RedisReplyError as refusal:
+            raise translate_reply(refusal, self.alias) from None
 
     def _pack(self, commands: Sequence[Command]) -> bytes:
         try:

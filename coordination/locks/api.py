@@ -25,10 +25,7 @@ from coordination.locks.options import DEFAULT, Options, options_of, wait_ms, wo
 from coordination.locks.renewal import process_renewals
 from coordination.locks.store import LockStore
 from coordination.locks.stores.redis import RedisLocks
-from coordination.locks.types import LockInfo, Request
-
-KEPT_MS = 20_000
-"""How long a store remembers a call that nobody gave an id: far longer than it may be repeated."""
+from coordination.locks.types import KEPT_MS, LockInfo, Request
 
 
 class Lock:

@@ -8,20 +8,17 @@ import os
 import threading
 import time
 import weakref
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from coordination.exceptions import CoordinationError, LockLost, NotOwner
 from coordination.locks.store import LockStore
-from coordination.locks.types import Held, Released, Request
+from coordination.locks.types import Held, Released, Request, moment
 
 if TYPE_CHECKING:
     from coordination.locks.renewal import Renewals
 
 DRIFT, DRIFT_S = 0.01, 0.002
 """How much of a lease is not trusted: clocks that run apart, and a margin for the last step."""
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class Grant:
@@ -93,7 +90,7 @@ class Grant:
         if isinstance(held, CoordinationError):
             raise held
         if held is None:
-            self.lose("the store knows it no more", told=True)
+            self.gone()
             raise self._lost(str(self._gone))
         self.extended(held, sent_at=sent_at)
 
@@ -114,7 +111,7 @@ class Grant:
         if self._store.release(self.request) is Released.RELEASED:
             self._given_back = True
             return
-        self.lose("the store knows it no more", told=True)
+        self.gone()
         raise self._not_ours(f"was not held any more: {self._gone}")
 
     # For the renewals of this process
@@ -124,22 +121,23 @@ class Grant:
         lease_s = (held.until_us - held.now_us) / 1_000_000
         with self._mutex:
             self.token = held.token
-            self.acquired_at = _EPOCH + timedelta(microseconds=held.since_us)
-            self.expires_at = _EPOCH + timedelta(microseconds=held.until_us)
-            self.revoked_at = (
-                None
-                if held.revoked_at_us is None
-                else _EPOCH + timedelta(microseconds=held.revoked_at_us)
-            )
+            self.acquired_at = moment(held.since_us)
+            self.expires_at = moment(held.until_us)
+            revoked_us = held.revoked_at_us
+            self.revoked_at = None if revoked_us is None else moment(revoked_us)
             """When it will be renewed no more, because somebody asked for it back."""
             self.trusted_until = sent_at + lease_s * (1 - DRIFT) - DRIFT_S
 
-    def lose(self, reason: str, *, told: bool = False) -> None:
-        """It is held no more, or may not be relied on; the first reason stays."""
+    def lose(self, reason: str) -> None:
+        """It may not be relied on any more; the first reason stays."""
         with self._mutex:
-            self._told = self._told or told
             if self._gone is None:
                 self._gone = reason
+
+    def gone(self) -> None:
+        """The store said that it is held no more: there is nothing to give back."""
+        self._told = True
+        self.lose("the store knows it no more")
 
     @property
     def may_be_renewed(self) -> bool:

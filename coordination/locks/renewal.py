@@ -125,7 +125,7 @@ class Renewals:
                 logger.warning("%r not renewed yet: %s", grant, held)
                 continue
             if held is None:
-                grant.lose("the store knows it no more", told=True)
+                grant.gone()
                 self.forget(grant)
                 continue
             grant.extended(held, sent_at=sent_at)

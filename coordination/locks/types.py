@@ -2,10 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+
+KEPT_MS = 20_000
+"""How long a store remembers a call that nobody gave an id: far longer than it may be repeated."""
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def moment(microseconds: int) -> datetime:
+    """A time of a store's clock."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 class Mode(StrEnum):

@@ -8,7 +8,8 @@ import logging
 import math
 import time
 
-from coordination.exceptions import CoordinationError, OutcomeUnknown, StoreUnavailable
+from coordination.exceptions import CoordinationError, OutcomeUnknown
+from coordination.locks.repeating import repeated
 from coordination.locks.store import LockStore
 from coordination.locks.types import Answer, Held, Over, Request, Waiting
 
@@ -46,17 +47,10 @@ def take(store: LockStore, request: Request, *, wait_s: float | None) -> tuple[H
 
 def ask(store: LockStore, request: Request, *, stay_ms: int) -> Answer:
     """`store.acquire`, once more when its reply was lost: the id gets the first answer again."""
-    due = time.monotonic() + store.deadline_ms / 1000
-    try:
-        answer = store.acquire(request, stay_ms=stay_ms)
-    except OutcomeUnknown as unknown:
-        left_ms = int((due - time.monotonic()) * 1000)
-        if left_ms <= 0:
-            raise
-        try:
-            answer = store.acquire(request, stay_ms=stay_ms, deadline_ms=left_ms)
-        except StoreUnavailable as later:
-            raise unknown from later  # the second was not applied; the first may have been
+    answer = repeated(
+        lambda deadline_ms: store.acquire(request, stay_ms=stay_ms, deadline_ms=deadline_ms),
+        deadline_ms=store.deadline_ms,
+    )
     if isinstance(answer, Over):
         raise OutcomeUnknown(
             f"lock {request.name!r}: this call had it for a while, and its answer came too late.",

@@ -1,5 +1,6 @@
 """What a call for a lock tells its caller when the store does not answer."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from coordination.connections.redis_errors import RedisReplyError, translate_reply
 from coordination.exceptions import OutcomeUnknown, StoreUnavailable
 from coordination.locks import waiting
+from coordination.locks.repeating import repeated
 from coordination.locks.types import Mode, Released, Request
 
 REQUEST = Request(
@@ -52,6 +54,21 @@ def test_an_unknown_outcome_stays_unknown_when_asking_again_is_refused(
 ) -> None:
     with pytest.raises(OutcomeUnknown):
         taken(Failing(OutcomeUnknown("cut"), StoreUnavailable("refused")))
+
+
+def test_a_repetition_has_only_what_is_left_of_the_deadline() -> None:
+    given: list[int] = []
+
+    def slow(deadline_ms: int) -> None:
+        given.append(deadline_ms)
+        threading.Event().wait(0.05)
+        raise OutcomeUnknown("no answer")
+
+    with pytest.raises(OutcomeUnknown):
+        repeated(slow, deadline_ms=80)
+
+    assert given[0] == 80
+    assert all(deadline_ms <= 30 for deadline_ms in given[1:])
 
 
 def test_a_call_that_fails_gives_up_what_it_may_have_been_granted(

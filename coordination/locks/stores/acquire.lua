@@ -37,8 +37,7 @@ local function held(record)
         record['until'] = text(now + ttl * 1000)
         redis.call('HSET', HELD, id, pack(record))
         redis.call('SET', ANSWER, record.token, 'PX', ARGV[7])
-        emit('lock.granted', id, record.token, 'mode', record.mode, 'owner', record.owner,
-            'until', record['until'], 'context', record.context, 'metadata', record.metadata)
+        emit_holding('lock.granted', id, record)
     end
     settle(found)
     return {'held', record.token, record.since, record['until'], text(now)}

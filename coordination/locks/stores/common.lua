@@ -85,15 +85,18 @@ local function next_token()
     return token
 end
 
+local function emit_holding(kind, id, record)
+    emit(kind, id, record.token, 'mode', record.mode, 'owner', record.owner,
+        'until', record['until'], 'context', record.context, 'metadata', record.metadata)
+end
+
 local function grant(id, record, state, lease_ms)
     record.token = next_token()
     record.since = text(now)
     record['until'] = text(now + lease_ms * 1000)
     record.state = state
     redis.call('HSET', HELD, id, pack(record))
-    emit(state == 'held' and 'lock.granted' or 'lock.handed', id, record.token, 'mode', record.mode,
-        'owner', record.owner, 'until', record['until'], 'context', record.context,
-        'metadata', record.metadata)
+    emit_holding(state == 'held' and 'lock.granted' or 'lock.handed', id, record)
     return record
 end
 

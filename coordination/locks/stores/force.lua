@@ -6,9 +6,8 @@
 --   → tokens of those who lost it; every later token is greater than all of them
 local remembered = redis.call('GET', ANSWER)
 if remembered then return cjson.decode(remembered) end
-local found = holders()
-local lost = {}
-for id, record in pairs(found) do
+local lost, found = {}, {}
+for id, record in pairs(holders()) do
     redis.call('HDEL', HELD, id)
     emit('lock.forced', id, record.token, 'owner', record.owner, 'actor', ARGV[3], 'reason', ARGV[4])
     table.insert(lost, record.token)
@@ -17,7 +16,6 @@ end
 redis.call('SET', ANSWER, #lost > 0 and cjson.encode(lost) or '[]', 'PX', ARGV[5])
 -- The floor rises although nobody may be waiting: whoever comes next has a greater token.
 next_token()
-serve({}, 0)
-local now_held = holders()
-settle(now_held)
+serve(found, 0)
+settle(found)
 return lost

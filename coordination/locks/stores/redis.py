@@ -11,16 +11,17 @@ import json
 import secrets
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from coordination.connections.redis import Command, RedisStore, Subscription
-from coordination.exceptions import CoordinationError, OutcomeUnknown
+from coordination.exceptions import CoordinationError
+from coordination.locks.repeating import repeated
 from coordination.locks.types import (
+    KEPT_MS,
     Answer,
     Claimant,
     Held,
@@ -31,12 +32,11 @@ from coordination.locks.types import (
     Request,
     State,
     Waiting,
+    moment,
 )
 
 SHARDS = 16
-FORCE_KEPT_MS = 20_000
 _HERE = Path(__file__).parent
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @cache
@@ -99,12 +99,14 @@ class RedisLocks:
 
     def force_release(self, name: str, *, actor: str, reason: str) -> list[int]:
         """Take it from whoever holds it; returns their tokens, and every later one is greater."""
-        verb = ("force", name, secrets.token_hex(8), actor, reason, FORCE_KEPT_MS)
-        try:
-            tokens = self._run(*verb)
-        except OutcomeUnknown:
-            tokens = self._run(*verb)  # the same id: it does not fall on the next holder
-        return [int(token) for token in tokens]
+        # With the same id a repetition does not fall on the next holder.
+        call = secrets.token_hex(8)
+
+        def force(deadline_ms: int) -> Any:
+            verb = ("force", name, call, actor, reason, KEPT_MS)
+            return self._run(*verb, deadline_ms=deadline_ms)
+
+        return [int(token) for token in repeated(force, deadline_ms=self.deadline_ms)]
 
     def request_revoke(self, name: str, *, grace_ms: int, actor: str, reason: str) -> int:
         """Ask holders to give it back; after the grace their leases are renewed no more."""
@@ -114,7 +116,7 @@ class RedisLocks:
     def info(self, name: str) -> LockInfo:
         """Who holds it, and who waits in order."""
         now, held, waiting = self._run("info", name, "")
-        at = _moment(now)
+        at = moment(int(now))
         holders = [each for each in _claimants(held) if each.until > at]
         return LockInfo(
             name=name,
@@ -124,11 +126,9 @@ class RedisLocks:
             waiters=tuple(each for each in _claimants(waiting) if each.until > at),
         )
 
-    @contextmanager
-    def wakeups(self, request: Request) -> Iterator[Subscription]:
+    def wakeups(self, request: Request) -> AbstractContextManager[Subscription]:
         """Listen for the hand-over to this request."""
-        with self._store.subscribed(channel(request)) as subscription:
-            yield subscription
+        return self._store.subscribed(channel(request))
 
     def _run(
         self, verb: str, name: str, call: str, *arguments: Any, deadline_ms: int | None = None
@@ -166,10 +166,6 @@ def _ms(microseconds: bytes) -> int:
     return -(-int(microseconds) // 1_000)
 
 
-def _moment(microseconds: bytes | str) -> datetime:
-    return _EPOCH + timedelta(microseconds=int(microseconds))
-
-
 def _claimants(flat: Sequence[bytes]) -> Iterator[Claimant]:
     for name, packed in zip(flat[::2], flat[1::2], strict=True):
         mode, token, since, until, _ttl, owner, context, metadata, _channel, state, revoke = (
@@ -181,9 +177,9 @@ def _claimants(flat: Sequence[bytes]) -> Iterator[Claimant]:
             state=State(state),
             owner=owner,
             token=int(token) or None,
-            since=_moment(since),
-            until=_moment(until),
+            since=moment(int(since)),
+            until=moment(int(until)),
             context=context,
             metadata=MappingProxyType(json.loads(metadata)),
-            revoked_at=_moment(revoke) if revoke else None,
+            revoked_at=moment(int(revoke)) if revoke else None,
         )

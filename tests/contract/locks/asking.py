@@ -2,11 +2,11 @@
 
 import secrets
 import threading
-import time
 from collections.abc import Callable
 
 from coordination.locks.grant import Grant
 from coordination.locks.types import Held, Mode, Request
+from tests.stack import wait_until
 
 STAY_MS = 5_000
 
@@ -37,11 +37,7 @@ def have(answer: object) -> Held:
 
 def until(what: Callable[[], bool], *, within_s: float = 5) -> float:
     """Seconds until it holds."""
-    begun, pause = time.monotonic(), threading.Event()
-    while not what():
-        assert time.monotonic() - begun < within_s
-        pause.wait(0.005)
-    return time.monotonic() - begun
+    return wait_until("what a test waits for", what, within_s=within_s, pause_s=0.005)
 
 
 def pass_time(seconds: float) -> None:

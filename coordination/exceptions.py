@@ -6,6 +6,7 @@ key). Each leaf also subclasses the builtin a Python user would catch.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -71,8 +72,33 @@ class LockLost(CoordinationError, RuntimeError):
     """The lease has ended or was taken away: somebody else may hold the lock."""
 
 
+class Deadlock(CoordinationError, RuntimeError):
+    """Waiting any longer would never end: those who are in the way wait for this one."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        name: str | None = None,
+        store: str | None = None,
+        reason: str | None = None,
+        cycle: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        """Describe it with the `cycle`: of each wait its context, owner, waits_for, held_by."""
+        super().__init__(message, name=name, store=store, reason=reason)
+        self.cycle = tuple(cycle)
+
+
 class NotOwner(CoordinationError, RuntimeError):
     """What was to be renewed or given back is not held by this grant."""
+
+
+class StaleToken(CoordinationError, RuntimeError):
+    """Somebody with a newer token has written: whoever wrote now holds the lock no more."""
+
+
+class ConflictError(CoordinationError, RuntimeError):
+    """What was read has changed since; nothing was written."""
 
 
 class UnknownParticipant(CoordinationError, LookupError):

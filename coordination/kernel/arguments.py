@@ -37,11 +37,21 @@ def json_arguments(
     """
     for key, value in arguments.items():
         _check(value, f"argument {key!r} of {what}", depth=1)
-    text = _CANONICAL.encode(dict(arguments))
+    return _encoded(dict(arguments), f"The arguments of {what} take", bytes_max)
+
+
+def json_value(value: object, *, what: str, bytes_max: int) -> str:
+    """Return the canonical JSON of one value, under the rules of `json_arguments`."""
+    _check(value, f"the value of {what}", depth=1)
+    return _encoded(value, f"The value of {what} takes", bytes_max)
+
+
+def _encoded(value: object, subject: str, bytes_max: int) -> str:
+    text = _CANONICAL.encode(value)
     size = len(text.encode())
     if size > bytes_max:
         raise InvalidArgument(
-            f"The arguments of {what} take {size} bytes as JSON; the limit is {bytes_max}. "
+            f"{subject} {size} bytes as JSON; the limit is {bytes_max}. "
             "Store the large value and pass its id."
         )
     return text

@@ -1,0 +1,23 @@
+"""What an error does to the `atomic()` block that is open around it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections
+
+
+@contextmanager
+def unharmed(using: str, *refusals: type[Exception]) -> Iterator[None]:
+    """Keep the block around usable when one of `refusals` is raised: nothing was written then.
+
+    Django takes any error inside a save for one of the database's and dooms the block. A refusal is
+    told by a statement that succeeded and matched no row, so the caller may catch it and go on.
+    """
+    connection = connections[using]
+    sound = connection.in_atomic_block and not connection.needs_rollback
+    try:
+        yield
+    except refusals:
+        if sound:
+            connection.needs_rollback = False
+        raise

@@ -1,0 +1,1 @@
+"""Fencing: data that compares tokens, so that a former holder of a lock cannot write it."""

@@ -1,0 +1,1 @@
+"""An app of fenced and versioned models, installed by the tests that need it."""

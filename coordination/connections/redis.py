@@ -24,8 +24,6 @@ from coordination.exceptions import (
 
 CONNECT_MS = 1_000
 DEADLINE_MS = 2_000
-DEAF_LOOK_S = 0.5
-"""How often whoever listens on a connection that was cut is let look for himself."""
 
 Argument = bytes | str | int | float
 Command = Sequence[Argument]
@@ -194,21 +192,23 @@ class Subscription:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._deaf = False
+        self._cut = False
 
-    def wait(self, seconds: float) -> bool:
-        """Whether a message came within `seconds`. A connection that is cut hears none at all.
-
-        Then it returns early, so that the caller looks for himself.
-        """
-        if self._deaf:
-            time.sleep(min(seconds, DEAF_LOOK_S))
-            return False
+    def message(self, seconds: float) -> bytes | None:
+        """What came within `seconds`, or None; returns early when the connection was cut."""
+        if self._cut:
+            return None
         try:
-            return self._wire.next(time.monotonic() + seconds) is not None
+            reply = self._wire.next(time.monotonic() + seconds)
         except WireLost:
-            self._deaf = True
-            return False
+            self._cut = True
+            return None
+        return None if reply is None else reply[-1]
+
+    @property
+    def cut(self) -> bool:
+        """Whether its connection was lost, so that no more can come."""
+        return self._cut
 
     def ends(self, unsubscribe: bytes, until: float) -> bool:
         """Listen no more; whether the connection may serve others then."""
@@ -216,7 +216,7 @@ class Subscription:
             self._wire.send(unsubscribe, until)
             while (reply := self._wire.next(until)) is not None:
                 if reply[0] == b"unsubscribe":
-                    return not self._deaf
+                    return not self._cut
         except WireLost:
             pass
         return False

@@ -6,6 +6,7 @@ to a pid and is emptied in every forked child before any other code of it runs.
 
 import os
 import select
+import ssl
 import time
 import weakref
 from collections import deque
@@ -37,8 +38,11 @@ class Wire:
         sock = connection._get_socket()  # redis-py has no public name for the connected socket
         if sock is None:
             raise WireLost("not connected")
+        # Whoever waits polls: Python's own deadlines take three more calls of the system each way.
+        sock.setblocking(False)
         self._connection = connection
         self._socket = sock
+        self._encrypted = isinstance(sock, ssl.SSLSocket)
         self._reader = hiredis.Reader(
             protocolError=WireLost, replyError=RedisReplyError, notEnoughData=_PENDING
         )
@@ -52,8 +56,10 @@ class Wire:
     def send(self, data: bytes, until: float) -> None:
         """Write packed commands; WireLost when not all of it left before ``until``."""
         try:
-            self._socket.settimeout(_left(until))
-            self._socket.sendall(data)
+            _left(until)
+            sent = 0
+            while sent < len(data):
+                sent += self._write(data[sent:] if sent else data, until)
         except OSError as error:
             raise WireLost(_reason(error, "writing")) from error
 
@@ -79,10 +85,36 @@ class Wire:
             reply = self._reader.gets()
         return reply
 
+    def _write(self, data: bytes, until: float) -> int:
+        """Write what fits, and wait for room where nothing does; returns how much it was."""
+        try:
+            return self._socket.send(data)
+        except ssl.SSLWantReadError:
+            _await(self._poll, until)
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            _await(self._writable(), until)
+        return 0
+
+    def _arrived(self, until: float) -> bytes:
+        # What is decrypted already is seen by no poll, so there it is read first.
+        if not self._encrypted:
+            _await(self._poll, until)
+        while True:
+            try:
+                return self._socket.recv(_READ_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                _await(self._poll, until)
+            except ssl.SSLWantWriteError:
+                _await(self._writable(), until)
+
+    def _writable(self) -> select.poll:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLOUT)
+        return poll
+
     def _receive(self, until: float) -> None:
         try:
-            self._socket.settimeout(_left(until))
-            data = self._socket.recv(_READ_BYTES)
+            data = self._arrived(until)
         except OSError as error:
             raise WireLost(_reason(error, "reading")) from error
         if not data:
@@ -211,6 +243,11 @@ def _greeting(options: dict[str, Any], *, encrypted: bool) -> list[bytes]:
 
 def _say_nothing(_: object) -> None:
     return None
+
+
+def _await(poll: select.poll, until: float) -> None:
+    if not poll.poll(_left(until) * 1000):
+        raise TimeoutError
 
 
 def _left(until: float) -> float:

@@ -1,6 +1,7 @@
 """The rules for names, aliases and nodes."""
 
 import re
+from functools import lru_cache
 
 from coordination.exceptions import InvalidName
 
@@ -29,6 +30,7 @@ def validate_name(name: object, *, what: str = "name") -> str:
     return name
 
 
+@lru_cache(maxsize=4096)
 def _fault(name: str) -> str | None:
     if not name:
         return "is empty"

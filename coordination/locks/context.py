@@ -15,13 +15,10 @@ from coordination.identity import identity
 
 def current() -> str:
     """The Celery task, asyncio task or thread that runs now."""
-    task: Any = current_task
-    if task and not task.request.called_directly:
+    proxy: Any = current_task
+    task = proxy._get_current_object()
+    if task is not None and not task.request.called_directly:
         return f"task:{task.request.id}"
-    try:
-        running = asyncio.current_task()
-    except RuntimeError:
-        running = None
-    if running is not None:
+    if asyncio._get_running_loop() is not None and (running := asyncio.current_task()) is not None:
         return f"async:{identity()}:{running.get_name()}"
     return f"thread:{identity()}:{threading.get_native_id()}"

@@ -4,18 +4,25 @@ The store's clock ends the lease; this process stops trusting it earlier, by its
 clock, counted from before the request that began it was sent.
 """
 
+import logging
+import math
 import os
 import threading
 import time
 import weakref
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from coordination.exceptions import CoordinationError, LockLost, NotOwner
+from coordination.locks import asynchronous
 from coordination.locks.store import LockStore
-from coordination.locks.types import Held, Released, Request, moment
+from coordination.locks.types import Held, Released, Request, Resource, moment
 
 if TYPE_CHECKING:
     from coordination.locks.renewal import Renewals
+
+logger = logging.getLogger(__name__)
 
 DRIFT, DRIFT_S = 0.01, 0.002
 """How much of a lease is not trusted: clocks that run apart, and a margin for the last step."""
@@ -32,7 +39,7 @@ class Grant:
         store: LockStore,
         sent_at: float,
         waited: float,
-        max_hold_ms: int,
+        max_hold_ms: int | None,
         renewals: "Renewals | None",
     ) -> None:
         """Hold what `request` was granted; `sent_at` is the monotonic time before it was sent."""
@@ -43,13 +50,21 @@ class Grant:
         self._renewals = renewals
         self._mutex = threading.Lock()
         self._gone: str | None = None
+        self._listeners: list[Callable[[str], None]] = []
         self._told = False
         """Whether the store said so: then there is nothing to give back."""
         self._pid = os.getpid()
         self._given_back = False
-        self._hold_until = sent_at + max_hold_ms / 1000
+        self._hold_until = math.inf if max_hold_ms is None else sent_at + max_hold_ms / 1000
         self.extended(held, sent_at=sent_at)
         _grants.add(self)
+        lost_at, reason = _losses.get(store, (-math.inf, ""))
+        if sent_at <= lost_at:  # the store was lost between its answer and now
+            self.lose(reason)
+
+    @property
+    def resource(self) -> Resource:
+        return self.request.resource
 
     @property
     def name(self) -> str:
@@ -65,6 +80,32 @@ class Grant:
         return self._store.alias
 
     @property
+    def token(self) -> int:
+        """What a resource compares: greater than that of every grant before."""
+        return self._held.token
+
+    @property
+    def acquired_at(self) -> datetime:
+        """By the store's clock, as all its times."""
+        return moment(self._held.since_us)
+
+    @property
+    def expires_at(self) -> datetime:
+        """When its lease ends, unless it is renewed."""
+        return moment(self._held.until_us)
+
+    @property
+    def revoked_at(self) -> datetime | None:
+        """When it will be renewed no more, because somebody asked for it back."""
+        revoked_us = self._held.revoked_at_us
+        return None if revoked_us is None else moment(revoked_us)
+
+    @property
+    def given_back(self) -> bool:
+        """Whether it was given back, and the store said so."""
+        return self._given_back
+
+    @property
     def lost(self) -> str | None:
         """Why it is no longer held, or None. Asks nobody."""
         if self._gone is None and not self._given_back and time.monotonic() >= self.trusted_until:
@@ -74,7 +115,7 @@ class Grant:
     def ensure_held(self) -> None:
         """Raise LockLost unless this process may still rely on it. Asks nobody."""
         if self._given_back:
-            raise LockLost(f"lock {self.name!r} was given back.", name=self.name, store=self.store)
+            raise LockLost(f"{self.resource} was given back.", name=self.name, store=self.store)
         if (reason := self.lost) is not None:
             raise self._lost(reason)
 
@@ -84,6 +125,10 @@ class Grant:
         Raises LockLost when it is held no more, StoreUnavailable or OutcomeUnknown when the store
         does not say; it may be held then until `expires_at`.
         """
+        asynchronous.refuse_in_event_loop("renew", "arenew")
+        self._renew()
+
+    def _renew(self) -> None:
         self.ensure_held()
         sent_at = time.monotonic()
         (held,) = self._store.renew([self.request])
@@ -100,6 +145,10 @@ class Grant:
         Raises NotOwner when it is not held any more, StoreUnavailable or OutcomeUnknown when the
         store does not say; then it may be called again.
         """
+        asynchronous.refuse_in_event_loop("release", "arelease")
+        self._release()
+
+    def _release(self) -> None:
         if self._given_back:
             raise self._not_ours("was given back already")
         if self._pid != os.getpid():
@@ -114,25 +163,49 @@ class Grant:
         self.gone()
         raise self._not_ours(f"was not held any more: {self._gone}")
 
+    async def arenew(self) -> None:
+        """As `renew`."""
+        await asynchronous.in_thread(self._renew, store=self._store)
+
+    async def arelease(self) -> None:
+        """As `release`."""
+        await asynchronous.in_thread(self._release, store=self._store)
+
+    def when_lost(self, call: Callable[[str], None]) -> None:
+        """Call it with the reason as soon as this process knows that it is lost; at once if it is.
+
+        In the thread that learns it: it must return soon. Whatever it raises is logged.
+        """
+        with self._mutex:
+            self._listeners.append(call)
+            known = self._gone
+        if known is not None:
+            self._tell([call], known)
+
     # For the renewals of this process
 
     def extended(self, held: Held, *, sent_at: float) -> None:
         """Take a new lease as the store gave it."""
         lease_s = (held.until_us - held.now_us) / 1_000_000
         with self._mutex:
-            self.token = held.token
-            self.acquired_at = moment(held.since_us)
-            self.expires_at = moment(held.until_us)
-            revoked_us = held.revoked_at_us
-            self.revoked_at = None if revoked_us is None else moment(revoked_us)
-            """When it will be renewed no more, because somebody asked for it back."""
+            self._held = held
             self.trusted_until = sent_at + lease_s * (1 - DRIFT) - DRIFT_S
 
     def lose(self, reason: str) -> None:
         """It may not be relied on any more; the first reason stays."""
         with self._mutex:
-            if self._gone is None:
-                self._gone = reason
+            if self._gone is not None:
+                return
+            self._gone = reason
+            listeners = list(self._listeners)
+        self._tell(listeners, reason)
+
+    def _tell(self, listeners: Iterable[Callable[[str], None]], reason: str) -> None:
+        for call in listeners:
+            try:
+                call(reason)
+            except Exception:
+                logger.exception("What was to be told of the loss of %r failed.", self)
 
     def gone(self) -> None:
         """The store said that it is held no more: there is nothing to give back."""
@@ -145,11 +218,11 @@ class Grant:
         return self.lost is None and time.monotonic() < self._hold_until
 
     def _not_ours(self, why: str) -> NotOwner:
-        return NotOwner(f"lock {self.name!r} {why}.", name=self.name, store=self.store)
+        return NotOwner(f"{self.resource} {why}.", name=self.name, store=self.store)
 
     def _lost(self, reason: str) -> LockLost:
         return LockLost(
-            f"lock {self.name!r} is lost: {reason}.",
+            f"{self.resource} is lost: {reason}.",
             name=self.name,
             store=self.store,
             reason=reason,
@@ -160,6 +233,29 @@ class Grant:
 
 
 _grants: "weakref.WeakSet[Grant]" = weakref.WeakSet()
+_losses: "weakref.WeakKeyDictionary[LockStore, tuple[float, str]]" = weakref.WeakKeyDictionary()
+"""When, monotonic, and why a store lost all that this process held there."""
+
+
+def lose_all(store: LockStore, reason: str) -> None:
+    """No grant of this store that was asked for so far may be relied on any more."""
+    _losses[store] = (time.monotonic(), reason)
+    for grant in _all_grants():
+        if grant._store is store:
+            grant.lose(reason)
+
+
+def held_here() -> set[str]:
+    """The ids of requests that this process holds, as far as it knows."""
+    return {each.request.id for each in _all_grants() if each.lost is None and not each.given_back}
+
+
+def _all_grants() -> "list[Grant]":
+    while True:
+        try:
+            return list(_grants)
+        except RuntimeError:  # another thread was granted one meanwhile
+            continue
 
 
 def _belong_to_the_parent() -> None:

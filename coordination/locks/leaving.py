@@ -42,7 +42,7 @@ def give_back(grant: Grant) -> None:
             raise
     if reason is not None:
         raise LockLost(
-            f"lock {grant.name!r} was lost before its block ended: {reason}.",
+            f"{grant.resource} was lost before its block ended: {reason}.",
             name=grant.name,
             store=grant.store,
             reason=reason,

@@ -66,6 +66,7 @@ class Renewals:
             self._thread = thread
         # Most leases are given back before they are due: it need not hear of every one.
         if due < self._sleeps_until:
+            self._sleeps_until = due
             self._changed.notify()
 
     def _run(self) -> None:
@@ -84,6 +85,7 @@ class Renewals:
 
     def _await_due(self) -> list[Grant] | None:
         """The grants whose turn it is; None when there have been none for a while."""
+        idle = False
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -93,8 +95,14 @@ class Renewals:
                         # Should the renewal fail, it is tried again this soon.
                         self._due[grant] = now + min(RETRY_S_MAX, _lease_s(grant) / (3 * SHARE))
                     return due
-                self._sleeps_until = min(self._due.values(), default=now + IDLE_S)
-                if not self._changed.wait(self._sleeps_until - now) and not self._due:
+                # Woken for a lease that is given back by now, it sleeps as long as it would have
+                # for that: else the next one, due after that too, would have to wake it again.
+                if now >= self._sleeps_until:
+                    self._sleeps_until = min(self._due.values(), default=now + IDLE_S)
+                    idle = not self._due
+                if self._changed.wait(self._sleeps_until - now):
+                    idle = False
+                elif idle and not self._due:
                     self._thread = None
                     return None
 
@@ -113,7 +121,8 @@ class Renewals:
     def _renew_in(self, store: LockStore, grants: list[Grant]) -> None:
         sent_at = time.monotonic()
         # A server that does not answer must not hold up the leases on the others for long.
-        shortest_ms = min(grant.request.ttl_ms for grant in grants)
+        with self._changed:
+            shortest_ms = min(grant.request.ttl_ms for grant in [*self._due, *grants])
         deadline_ms = min(store.deadline_ms, max(DEADLINE_MS_MIN, shortest_ms // (2 * SHARE)))
         try:
             answers = store.renew([grant.request for grant in grants], deadline_ms=deadline_ms)

@@ -18,11 +18,38 @@ def moment(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
+class Kind(StrEnum):
+    """What a name is used for. The same name may be of several kinds; they do not meet."""
+
+    LOCK = "lock"
+    SEMAPHORE = "semaphore"
+    ELECTION = "election"
+    BARRIER = "barrier"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What is asked for: a name of one kind."""
+
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        """As errors tell of it."""
+        return f"{self.kind} {self.name!r}"
+
+
 class Mode(StrEnum):
-    """How a lock is held: alone, or together with others who only read."""
+    """Together with whom something is held; `machine` has the rule."""
 
     EXCLUSIVE = "exclusive"
+    """Alone."""
     SHARED = "shared"
+    """With others who share it: readers."""
+    PERMIT = "permit"
+    """With fewer than `limit` others: a semaphore."""
+    PARTY = "party"
+    """As soon as `limit` have come, whoever holds it: a barrier."""
 
 
 class State(StrEnum):
@@ -38,9 +65,11 @@ class State(StrEnum):
 class Request:
     """One call for a lock. Its id makes a repetition get the first answer."""
 
-    name: str
+    resource: Resource
     id: str
     mode: Mode
+    limit: int = 1
+    """How many may hold it at once (PERMIT), or have to come (PARTY)."""
     ttl_ms: int
     owner: str
     context: str
@@ -48,6 +77,11 @@ class Request:
     """JSON."""
     kept_ms: int
     """How long the store remembers what became of it."""
+
+    @property
+    def name(self) -> str:
+        """Of its resource."""
+        return self.resource.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +94,8 @@ class Held:
     now_us: int
     revoked_at_us: int | None = None
     """When its lease will be renewed no more, because somebody asked for it back."""
+    index: int = 0
+    """Of a PARTY: its place, from 0, among those who were let go together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +131,7 @@ class Claimant:
 
     id: str
     mode: Mode
+    limit: int
     state: State
     owner: str
     token: int | None
@@ -104,18 +141,25 @@ class Claimant:
     context: str
     metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     revoked_at: datetime | None = None
+    node: str = ""
+    """From which it asked; empty where a store does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockInfo:
     """How a lock stands at one moment of its store's clock."""
 
-    name: str
+    resource: Resource
     store: str
     at: datetime
     holders: tuple[Claimant, ...]
     waiters: tuple[Claimant, ...]
     """In the order in which they will have it."""
+
+    @property
+    def name(self) -> str:
+        """Of its resource."""
+        return self.resource.name
 
     @property
     def owner(self) -> str | None:

@@ -7,16 +7,19 @@ lease ends, and often enough to keep its place.
 import logging
 import math
 import time
+from collections.abc import Callable
 
-from coordination.exceptions import CoordinationError, OutcomeUnknown
+from coordination.exceptions import CoordinationError, Deadlock, OutcomeUnknown
+from coordination.locks.deadlocks import Deadlocked
 from coordination.locks.repeating import repeated
 from coordination.locks.store import LockStore
-from coordination.locks.types import Answer, Held, Over, Request, Waiting
+from coordination.locks.types import Held, Over, Request, Waiting
+from coordination.locks.watch import process_watch
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 2.0
-"""How often a waiter looks without being woken."""
+LOOK_S = 1.2
+"""How often a waiter looks without being woken: sooner than a lock handed to it goes on."""
 STAY_MS = 8_000
 """How long the store keeps its place meanwhile: one that does not ask again is dead."""
 GIVE_UP_MS = 250
@@ -25,10 +28,22 @@ LOOK_LATER_S = 0.01
 """How long after the end of a lease it is asked for, so that it has ended by then."""
 
 
-def take(store: LockStore, request: Request, *, wait_s: float | None) -> tuple[Held, float] | None:
+def never() -> bool:
+    """Who waits does so to the end."""
+    return False
+
+
+def take(
+    store: LockStore,
+    request: Request,
+    *,
+    wait_s: float | None,
+    given_up: Callable[[], bool] = never,
+) -> tuple[Held, float] | None:
     """Have the lock, with the monotonic time before the request for it was sent; None: busy.
 
-    `wait_s` None waits for ever, 0 not at all. Raises StoreUnavailable or OutcomeUnknown.
+    `wait_s` None waits for ever, 0 not at all; `given_up` is looked at as often as the lock.
+    Raises StoreUnavailable or OutcomeUnknown.
     """
     until = math.inf if wait_s is None else time.monotonic() + wait_s
     sent_at = time.monotonic()
@@ -36,16 +51,16 @@ def take(store: LockStore, request: Request, *, wait_s: float | None) -> tuple[H
         answer = ask(store, request, stay_ms=STAY_MS if wait_s != 0 else 0)
         if isinstance(answer, Held):
             return answer, sent_at
-        if isinstance(answer, Waiting) and answer.place is None:
+        if answer.place is None:
             return None
-        return _wait(store, request, until=until)
-    except BaseException:
+        return _wait(store, request, answer, until=until, given_up=given_up)
+    except BaseException as error:
         # Whatever ends this early, nobody is there to have what is granted after it.
-        give_up(store, request)
+        give_up(store, request, error)
         raise
 
 
-def ask(store: LockStore, request: Request, *, stay_ms: int) -> Answer:
+def ask(store: LockStore, request: Request, *, stay_ms: int) -> Held | Waiting:
     """`store.acquire`, once more when its reply was lost: the id gets the first answer again."""
     answer = repeated(
         lambda deadline_ms: store.acquire(request, stay_ms=stay_ms, deadline_ms=deadline_ms),
@@ -53,33 +68,51 @@ def ask(store: LockStore, request: Request, *, stay_ms: int) -> Answer:
     )
     if isinstance(answer, Over):
         raise OutcomeUnknown(
-            f"lock {request.name!r}: this call had it for a while, and its answer came too late.",
+            f"{request.resource}: this call had it for a while, and its answer came too late.",
             name=request.name,
             store=store.alias,
         )
     return answer
 
 
-def give_up(store: LockStore, request: Request) -> None:
+def give_up(store: LockStore, request: Request, why: BaseException | None = None) -> None:
     """Leave the queue, and give back what was handed over meanwhile; errors are logged."""
+    said = {"deadlock": {"cycle": why.cycle}} if isinstance(why, Deadlock) else {}
     try:
-        store.release(request, deadline_ms=GIVE_UP_MS)
+        store.release(request, said=said, deadline_ms=GIVE_UP_MS)
     except CoordinationError as error:
-        logger.warning("lock %r: the place in its queue runs out: %s", request.name, error)
+        logger.warning("%s: the place in its queue runs out: %s", request.resource, error)
 
 
-def _wait(store: LockStore, request: Request, *, until: float) -> tuple[Held, float] | None:
-    with store.wakeups(request) as wakeups:
-        while True:
-            sent_at = time.monotonic()
-            if sent_at >= until:
-                break
-            # Also the first time: it may have been handed over before anybody listened.
-            answer = ask(store, request, stay_ms=STAY_MS)
-            if isinstance(answer, Held):
-                return answer, sent_at
-            assert isinstance(answer, Waiting)
+def deadlock(found: Deadlocked, request: Request) -> Deadlock:
+    """What the victim raises."""
+    return Deadlock(
+        f"{request.resource} cannot be had: {found.told()}. The youngest gives way.",
+        name=request.name,
+        store=found.victim.store,
+        cycle=found.as_json(),
+    )
+
+
+def _wait(
+    store: LockStore,
+    request: Request,
+    answer: Waiting,
+    *,
+    until: float,
+    given_up: Callable[[], bool],
+) -> tuple[Held, float] | None:
+    # What was handed over before it hung there rings it, too.
+    with store.bell(request) as bell, process_watch.over(request, bell) as watched:
+        while time.monotonic() < until and not given_up():
             ends_s = answer.look_again_ms / 1000 + LOOK_LATER_S
-            wakeups.wait(max(0.0, min(until - time.monotonic(), ends_s, LOOK_S)))
+            bell.wait(max(0.0, min(until - time.monotonic(), ends_s, LOOK_S)))
+            sent_at = time.monotonic()
+            asked = ask(store, request, stay_ms=STAY_MS)
+            if isinstance(asked, Held):
+                return asked, sent_at
+            if watched.deadlocked is not None:
+                raise deadlock(watched.deadlocked, request)
+            answer = asked
     give_up(store, request)
     return None

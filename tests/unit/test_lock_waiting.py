@@ -10,10 +10,10 @@ from coordination.connections.redis_errors import RedisReplyError, translate_rep
 from coordination.exceptions import OutcomeUnknown, StoreUnavailable
 from coordination.locks import waiting
 from coordination.locks.repeating import repeated
-from coordination.locks.types import Mode, Released, Request
+from coordination.locks.types import Kind, Mode, Released, Request, Resource
 
 REQUEST = Request(
-    name="a",
+    resource=Resource(Kind.LOCK, "a"),
     id="1",
     mode=Mode.EXCLUSIVE,
     ttl_ms=1_000,

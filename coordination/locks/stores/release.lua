@@ -1,9 +1,25 @@
 -- Give the lock back, or a place in its queue up, and hand it to the next.
 --
--- ARGV[3] id
--- ARGV[4] kept   how long the answer is remembered, milliseconds
+-- ARGV[4] id
+-- ARGV[5] kept   how long the answer is remembered, milliseconds
+-- ARGV[6] said   JSON for the history: why
 --   → 'released' | 'left' (it was waiting) | 'lost' (it has neither: it ran out, or never had it)
-local id = ARGV[3]
+local id = ARGV[4]
+
+-- It alone has it, nobody waits: the rest of the script would come to the same.
+local all = redis.call('HGETALL', HELD)
+if all[1] == id and not all[3] and redis.call('EXISTS', QUEUE) == 0 then
+    local _, _, token, ends = string.find(all[2], '^[^\n]*\n[^\n]*\n[^\n]*\n(%d+)\n%d+\n(%d+)\n')
+    if tonumber(ends) > now then
+        redis.call('DEL', HELD)
+        redis.call('SET', ANSWER, 'released', 'PX', ARGV[5])
+        emit('lock.released', id, token, ARGV[6])
+        return 'released'
+    end
+end
+
+--#common
+
 local found, count = holders()
 local mine, answer = found[id], 'lost'
 if mine then
@@ -11,23 +27,21 @@ if mine then
     found[id] = nil
     count = count - 1
     -- A repetition of this call is told the same.
-    redis.call('SET', ANSWER, 'released', 'PX', ARGV[4])
-    emit('lock.released', id, mine.token, 'owner', mine.owner)
+    redis.call('SET', ANSWER, 'released', 'PX', ARGV[5])
+    emit('lock.released', id, mine.token, ARGV[6])
     answer = 'released'
 elseif redis.call('ZSCORE', QUEUE, id) then
     leave_queue(id)
     -- A copy of the call that arrives late must not be granted to nobody.
-    redis.call('SET', ANSWER, 'left', 'PX', ARGV[4])
-    emit('lock.gave_up', id, '0')
+    redis.call('SET', ANSWER, 'left', 'PX', ARGV[5])
+    emit('lock.gave_up', id, '0', ARGV[6])
     answer = 'left'
 elseif redis.call('GET', ANSWER) == 'released' then
     answer = 'released'
 else
-    emit('lock.release_refused', id, '0')
-    redis.call('SET', ANSWER, 'left', 'PX', ARGV[4])
+    emit('lock.release_refused', id, '0', '{}')
+    redis.call('SET', ANSWER, 'left', 'PX', ARGV[5])
 end
-if redis.call('EXISTS', HELD, QUEUE) > 0 then
-    serve(found, count)
-    settle(found)
-end
+if redis.call('EXISTS', HELD, QUEUE) > 0 then serve(found, count) end
+settle(found)
 return answer

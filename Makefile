@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
-DEBIAN_PACKAGES := python3-venv postgresql redis-server rabbitmq-server chromium
+DEBIAN_PACKAGES := python3-venv postgresql redis-server rabbitmq-server chromium \
+	libzookeeper-java default-jre-headless
 PURE_TESTS := tests/unit tests/architecture
 ONLY ?=
 MINUTES ?= 60
@@ -27,7 +28,7 @@ test: ## Run every check and test against real servers, installing them on Debia
 check: setup static-checks ## Lint, types, import rules and the tests without servers
 	$(BIN)/pytest $(PURE_TESTS)
 
-bench: setup servers $(VENV)/.bench ## Measure side by side (ONLY=transactions)
+bench: setup servers $(VENV)/.bench ## Measure side by side (ONLY=locks)
 	@exec $(PYTHON) -m bench $(ONLY)
 
 soak: setup servers ## Run the fault tests for a long time (MINUTES=60)

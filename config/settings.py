@@ -203,6 +203,8 @@ COORDINATION: dict[str, Any] = {
     # The demo's participants run in the workers; anything unnamed here runs in the caller.
     "PARTICIPANTS": [("bank.*", NODE)],
 }
+if ZOOKEEPER_HOSTS := env.str("ZOOKEEPER_HOSTS", default=""):
+    COORDINATION["STORES"]["zookeeper"] = {"BACKEND": "zookeeper", "LOCATION": ZOOKEEPER_HOSTS}
 # Named crash points, for the fault tests alone.
 if env.bool("FAILPOINTS", default=False):
     COORDINATION["FAILPOINTS"] = True

@@ -13,15 +13,17 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 
-from coordination import conf, failpoints
+from coordination import conf, failpoints, registry
+from coordination.exceptions import NotSupportedByStore
 from coordination.kernel.nearest import unknown_message
-from coordination.kernel.settings import Settings
+from coordination.kernel.settings import DATABASE, Settings
 from coordination.probes import database as database_probe
 from coordination.probes import redis as redis_probe
+from coordination.routers import has_locks
 
 TAG = "concord"
 OP_ID_TTL_MS_MIN = 86_400_000
-_POSTGRESQL = "postgresql"
+_POSTGRESQL, _SQLITE = "postgresql", "sqlite"
 
 Check = Callable[[Settings], Iterator[CheckMessage]]
 
@@ -98,6 +100,30 @@ def check_participants(settings: Settings) -> Iterator[CheckMessage]:
             )
         if alias != settings.transactions.using:
             yield from _transaction_free(alias, f"the participants' database {alias!r}")
+
+
+@register(TAG)
+@_concord
+def check_database_stores(settings: Settings) -> Iterator[CheckMessage]:
+    """Each database store is in an alias that can keep locks."""
+    for store in settings.stores.values():
+        if store.backend != DATABASE:
+            continue
+        where = f"COORDINATION['STORES'][{store.alias!r}]['USING']"
+        if store.using not in django_settings.DATABASES:
+            message = unknown_message("database", store.using, django_settings.DATABASES)
+            yield Error(f"{where}: {message}", id="concord.E015")
+        elif (vendor := vendor_of(store.using)) not in (_POSTGRESQL, _SQLITE):
+            yield Error(
+                f"{where} is {store.using!r}, a {vendor} database.",
+                hint="Database stores are in PostgreSQL 15 or later, or beside SQLite.",
+                id="concord.E016",
+            )
+        elif vendor == _SQLITE:
+            try:
+                registry.sidecar_path(store)
+            except NotSupportedByStore as error:
+                yield Error(str(error), id="concord.E017")
 
 
 def _transaction_free(alias: str, what: str) -> Iterator[CheckMessage]:
@@ -262,9 +288,13 @@ def check_servers(
 
 
 def needs_of(settings: Settings, alias: str) -> frozenset[str]:
-    """Return what Concord does in a database: of ``coordinator``, ``xa`` and ``tcc``."""
-    modes = {str(one.mode) for one in participants_by_alias().get(alias, ())}
-    return frozenset(modes | ({"coordinator"} if alias == settings.transactions.using else set()))
+    """Return what Concord does in a database: of ``coordinator``, ``xa``, ``tcc``, ``locks``."""
+    found = {str(one.mode) for one in participants_by_alias().get(alias, ())}
+    if alias == settings.transactions.using:
+        found.add("coordinator")
+    if has_locks(alias):
+        found.add("locks")
+    return frozenset(found)
 
 
 def participants_by_alias() -> dict[str, list[Any]]:

@@ -1,8 +1,11 @@
 """Alias of a store → its connection: made once, shared by the process's threads."""
 
 from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.core.signals import setting_changed
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from coordination import conf
@@ -10,7 +13,10 @@ from coordination.connections.redis import RedisStore
 from coordination.connections.redis_async import AsyncRedisConnection
 from coordination.exceptions import InvalidArgument, NotSupportedByStore
 from coordination.kernel.nearest import unknown_message
-from coordination.kernel.settings import REDIS, StoreSettings
+from coordination.kernel.settings import REDIS, ZOOKEEPER, StoreSettings
+
+if TYPE_CHECKING:
+    from coordination.connections.zookeeper import ZooKeeperStore
 
 
 def route(primitive: str, name: str, *, using: str | None = None) -> str:
@@ -46,6 +52,16 @@ def redis_store(alias: str) -> RedisStore:
     return _redis_store(settings_of(alias).alias)
 
 
+def zookeeper_store(alias: str) -> "ZooKeeperStore":
+    """Return the connection of a ZooKeeper store.
+
+    Raises:
+        InvalidArgument: no store has this alias.
+        NotSupportedByStore: the store is not a ZooKeeper, or kazoo is not installed.
+    """
+    return _zookeeper_store(settings_of(alias).alias)
+
+
 def aconnection(alias: str) -> AsyncRedisConnection:
     """Return a new asyncio connection of a Redis store; the caller closes it.
 
@@ -55,6 +71,38 @@ def aconnection(alias: str) -> AsyncRedisConnection:
     if store.backend != REDIS:
         raise _not_redis(store)
     return AsyncRedisConnection(alias, store.location, options=store.options)
+
+
+def vendor_of(store: StoreSettings) -> str:
+    """Return Django's word for the kind of a ``database`` store, without connecting.
+
+    Raises:
+        InvalidArgument: DATABASES has no such alias.
+    """
+    if store.using not in connections.settings:
+        raise InvalidArgument(
+            unknown_message("database", store.using, connections.settings), store=store.alias
+        )
+    return connections[store.using].vendor
+
+
+def sidecar_path(store: StoreSettings) -> Path:
+    """Return where a store on SQLite keeps its own file: OPTIONS["LOCATION"], else beside Django's.
+
+    Raises:
+        NotSupportedByStore: the database is in memory, where no other process could look.
+    """
+    if location := store.options.get("location"):
+        return Path(str(location))
+    name = str(connections.settings[store.using]["NAME"])
+    if name == ":memory:" or name.startswith("file:"):
+        raise NotSupportedByStore(
+            f"Store {store.alias!r}: the database {store.using!r} is {name!r}, and there is no "
+            "place beside it. Give the store a file in OPTIONS['LOCATION'], or the database one in "
+            "NAME, for tests in TEST['NAME'].",
+            store=store.alias,
+        )
+    return Path(f"{name}-locks")
 
 
 @cache
@@ -69,6 +117,28 @@ def _redis_store(alias: str) -> RedisStore:
     raise _not_redis(store)
 
 
+@cache
+def _zookeeper_store(alias: str) -> "ZooKeeperStore":
+    store = settings_of(alias)
+    if store.backend != ZOOKEEPER:
+        raise NotSupportedByStore(
+            f"Store {alias!r} has the backend {store.backend!r}; a ZooKeeper is needed here.",
+            store=alias,
+        )
+    try:
+        from coordination.connections.zookeeper import ZooKeeperStore
+    except ImportError as error:
+        raise NotSupportedByStore(
+            f"Store {alias!r} needs kazoo: pip install django-concord[zookeeper].", store=alias
+        ) from error
+    made = ZooKeeperStore(alias, store.location, options=store.options)
+    _zookeepers.append(made)
+    return made
+
+
+_zookeepers: "list[ZooKeeperStore]" = []
+
+
 def _not_redis(store: StoreSettings) -> NotSupportedByStore:
     return NotSupportedByStore(
         f"Store {store.alias!r} has the backend {store.backend!r}; a Redis is needed here.",
@@ -79,6 +149,10 @@ def _not_redis(store: StoreSettings) -> NotSupportedByStore:
 def _forget(*, setting: str, **_: object) -> None:
     if setting == "COORDINATION":
         _redis_store.cache_clear()
+        _zookeeper_store.cache_clear()
+        # Its threads would keep the session, and what is held by it, alive.
+        while _zookeepers:
+            _zookeepers.pop().close()
 
 
 setting_changed.connect(_forget, dispatch_uid="coordination.registry")

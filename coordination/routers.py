@@ -2,16 +2,25 @@
 
 from typing import Any
 
+from django.db import connections
+
 from coordination import conf
+from coordination.kernel.settings import DATABASE
 
 EVERYWHERE = frozenset({"witness", "barrier"})
+LOCKS = frozenset({"lockrow", "lockclaim", "lockanswer", "lockfloor"})
+"""In the databases whose stores have locks; there the events of locks are written, too."""
+OF_STORES = frozenset({"optimisticvalue"})
+"""In every database that COORDINATION["STORES"] names."""
 
 
 class CoordinationRouter:
-    """Put witnesses and barriers everywhere, and all else into the coordinator's database.
+    """Put witnesses and barriers everywhere, locks where stores are, the rest to the coordinator.
+
+    The tables of database stores are in each store's own database besides.
 
     Add "coordination.routers.CoordinationRouter" to DATABASE_ROUTERS, then run `migrate
-    --database=<alias> coordination` for every alias that participants use.
+    --database=<alias> coordination` for every alias that participants or database stores use.
     """
 
     def allow_migrate(
@@ -20,12 +29,30 @@ class CoordinationRouter:
         """Say so for our own models; None leaves others to other routers."""
         if app_label != "coordination" or model_name is None:
             return None
-        return model_name in EVERYWHERE or db == conf.current().transactions.using
+        if model_name in LOCKS:
+            return has_locks(db)
+        if model_name == "event" and has_locks(db):
+            return True
+        if model_name in EVERYWHERE or db == conf.current().transactions.using:
+            return True
+        return model_name in OF_STORES and db in {
+            store.using for store in conf.current().stores.values()
+        }
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
-        """The coordinator's database; witnesses are always read with an explicit alias."""
+        """The coordinator's database; others are always read with an explicit alias."""
         if model._meta.app_label != "coordination":
             return None
         return conf.current().transactions.using
 
     db_for_write = db_for_read
+
+
+def has_locks(db: str) -> bool:
+    """Whether a database store's locks are in this PostgreSQL; on SQLite they have a file."""
+    # The coordinator's has them always: a store may be named there later.
+    settings = conf.current()
+    used = {settings.transactions.using} | {
+        store.using for store in settings.stores.values() if store.backend == DATABASE
+    }
+    return db in used and connections[db].vendor == "postgresql"

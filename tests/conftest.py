@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 
 from config.servers import ServerError, Servers, binaries
+from coordination import conf, registry
 from tests.servers import servers as run_servers
 
 #: Settings alias → the variable that names its database.
@@ -60,6 +61,33 @@ def rabbitmq_url(servers: Servers) -> str:
         except ServerError:
             missing("rabbitmq-server")
     return servers.start("rabbitmq")["RABBITMQ_URL"]
+
+
+@pytest.fixture(scope="session")
+def zookeeper_installed() -> None:
+    try:
+        binaries.zookeeper()
+    except ServerError:
+        missing("libzookeeper-java")
+
+
+@pytest.fixture(scope="session")
+def zookeeper_hosts(servers: Servers, request: pytest.FixtureRequest) -> str:
+    """A real ZooKeeper, started for the first test that asks."""
+    if "ZOOKEEPER_HOSTS" not in os.environ:
+        request.getfixturevalue("zookeeper_installed")
+    return servers.start("zookeeper")["ZOOKEEPER_HOSTS"]
+
+
+@pytest.fixture(scope="session")
+def zookeeper_store(zookeeper_hosts: str) -> Iterator[str]:
+    """The alias of a store in it, added to the settings that were read before it was started."""
+    store = {"BACKEND": "zookeeper", "LOCATION": zookeeper_hosts}
+    settings.COORDINATION["STORES"]["zookeeper"] = store
+    conf.current.cache_clear()
+    yield "zookeeper"
+    # Before its server ends, which its connection would tell of.
+    registry.zookeeper_store("zookeeper").close()
 
 
 @pytest.fixture

@@ -12,7 +12,11 @@ from django.db import connections
 from pytest_django import DjangoDbBlocker
 
 ALIASES = ["default", "bank_a", "bank_b"]
-COORDINATOR = ("concord_branch", "concord_transaction", "concord_event")
+COORDINATOR = (
+    *("concord_branch", "concord_transaction", "concord_event"),
+    *("concord_continuation", "concord_lock_record", "concord_lock_grant"),
+    *("concord_lock_claim", "concord_lock_answer", "concord_lock", "concord_lock_floor"),
+)
 PARTICIPANT = ("concord_witness", "concord_barrier")
 PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
 

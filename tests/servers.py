@@ -1,7 +1,7 @@
 """Pytest plugin: real servers for the run, started before Django reads its settings.
 
-``pytest tests/unit tests/architecture`` needs none and starts none. RabbitMQ takes seconds to start
-and waits for the first test that asks for ``rabbitmq_url``.
+``pytest tests/unit tests/architecture`` needs none and starts none. RabbitMQ and ZooKeeper
+wait for the first test that asks for ``rabbitmq_url`` or ``zookeeper_hosts``.
 """
 
 import os

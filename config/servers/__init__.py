@@ -1,4 +1,4 @@
-"""Private servers: PostgreSQL, Redis and RabbitMQ found or started for one command.
+"""Private servers: PostgreSQL, Redis, RabbitMQ and ZooKeeper, found or started for one command.
 
 ``with Servers("postgresql", "redis") as servers:`` gives ``servers.environment``, the URLs every
 other process is told. Whatever the environment already names is used and never started.

@@ -18,13 +18,14 @@ from config.servers.kinds import VARIABLES
 from config.servers.processes import send
 
 _STOP_S = 40.0
-_NAMES = ("postgresql", "redis", "rabbitmq")
+_NAMES = ("postgresql", "redis", "rabbitmq", "zookeeper")
+_OPTIONAL = {"rabbitmq": binaries.rabbitmq, "zookeeper": binaries.zookeeper}
 
 
 def start() -> dict[str, str]:
     """Start what is not running and not named by the environment; every URL, by variable.
 
-    RabbitMQ is left out where it is not installed.
+    RabbitMQ and ZooKeeper are left out where they are not installed.
     """
     given = {v: os.environ[v] for v in VARIABLES.values() if v in os.environ}
     with _state_file() as path:
@@ -67,11 +68,11 @@ def _launch(names: list[str]) -> dict[str, Any]:
 
 
 def _have(name: str) -> bool:
-    if name == "rabbitmq":
-        with suppress(ServerError):
-            return bool(binaries.rabbitmq())
-        return False
-    return True
+    if name not in _OPTIONAL:
+        return True
+    with suppress(ServerError):
+        return bool(_OPTIONAL[name]())
+    return False
 
 
 @contextmanager

@@ -69,6 +69,18 @@ def epmd() -> str:
     return str(found)
 
 
+def zookeeper() -> tuple[str, str]:
+    """The path of ``java``, and the class path of a ZooKeeper server."""
+    java = _on_path("java")
+    jars = [Path("/usr/share/java") / name for name in ("zookeeper.jar", "slf4j-simple.jar")]
+    if java is None or not all(jar.exists() for jar in jars):
+        raise ServerError(
+            "ZooKeeper not found: install libzookeeper-java and default-jre-headless, or set "
+            "ZOOKEEPER_HOSTS"
+        )
+    return str(java), os.pathsep.join(map(str, jars))
+
+
 def _allowed(kind: str) -> bool:
     return os.environ.get("SERVER_BINARIES", kind) in (kind, "")
 

@@ -17,7 +17,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 class Servers:
     """Private servers that live as long as the ``with`` block, or as this process if it is killed.
 
-    ``names`` are among ``postgresql``, ``redis``, ``rabbitmq``. One whose variable the environment
+    ``names`` are keys of ``VARIABLES``. One whose variable the environment
     sets is taken from there and never started. Safe to use from several threads.
 
     Raises:

@@ -11,6 +11,7 @@ from config.servers.postgresql import PostgreSQL
 from config.servers.processes import Program
 from config.servers.rabbitmq import RabbitMQ
 from config.servers.redis import Redis
+from config.servers.zookeeper import ZooKeeper
 
 
 class Server(Protocol):
@@ -34,10 +35,12 @@ VARIABLES: Mapping[str, str] = {
     "postgresql": "DATABASE_URL",
     "redis": "REDIS_URL",
     "rabbitmq": "RABBITMQ_URL",
+    "zookeeper": "ZOOKEEPER_HOSTS",
 }
 
 KINDS: Mapping[str, Callable[[RunFolder], Server]] = {
     "postgresql": PostgreSQL,
     "redis": Redis,
     "rabbitmq": RabbitMQ,
+    "zookeeper": ZooKeeper,
 }

@@ -42,8 +42,8 @@ _PRIMITIVES: Mapping[str, tuple[str, ...]] = {
 }
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
     REDIS: ("CONNECT", "DEADLINE"),
-    DATABASE: (),
-    ZOOKEEPER: ("CONNECT", "DEADLINE"),
+    DATABASE: ("CONNECT", "DEADLINE", "LOCATION"),
+    ZOOKEEPER: ("CONNECT", "DEADLINE", "SESSION"),
     RABBITMQ: ("CONNECT", "DEADLINE"),
 }
 
@@ -107,6 +107,11 @@ def _store(alias: object, raw: object, parent: str) -> StoreSettings:
             f"{where}['LOCATION'] must be a redis://, rediss:// or unix:// URL, "
             f"not {_safe(location)}."
         )
+    if backend == ZOOKEEPER and (not location.partition("/")[0] or "://" in location):
+        raise SettingsFault(
+            f"{where}['LOCATION'] must be host:port, several by commas, with the path of a node "
+            f"behind them if need be, not {_safe(location)}."
+        )
     return StoreSettings(
         alias=alias,
         backend=backend,
@@ -118,7 +123,13 @@ def _store(alias: object, raw: object, parent: str) -> StoreSettings:
 
 def _options(raw: object, where: str, known: Sequence[str]) -> Mapping[str, object]:
     table = _table(raw, where, known)
-    return {key.lower() + "_ms": _duration(table, key, 0, where) for key in table}
+    limits: dict[str, object] = {
+        key.lower() + "_ms": _duration(table, key, 0, where) for key in table if key != "LOCATION"
+    }
+    if "LOCATION" in table:
+        # Of a store on SQLite: the path of its own file.
+        limits["location"] = _text({"LOCATION": str(table["LOCATION"])}, "LOCATION", None, where)
+    return limits
 
 
 def _default(top: Mapping[str, object], stores: Mapping[str, StoreSettings]) -> str:

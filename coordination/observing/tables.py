@@ -20,7 +20,8 @@ class Event(models.Model):
     kind = models.TextField()
     object = models.TextField()
     name = models.TextField()
-    version = models.IntegerField()
+    # A lock that is fought over gets thousands a second.
+    version = models.BigIntegerField()
     at = models.DateTimeField(
         db_default=Func(function="clock_timestamp", output_field=models.DateTimeField())
     )

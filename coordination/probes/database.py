@@ -17,6 +17,10 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "coordinator": ("concord_transaction", "concord_branch", "concord_event"),
     "xa": ("concord_witness",),
     "tcc": ("concord_barrier",),
+    "locks": (
+        *("concord_event", "concord_lock", "concord_lock_claim", "concord_lock_answer"),
+        "concord_lock_floor",
+    ),
 }
 _FACTS = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'),
@@ -48,7 +52,7 @@ def probe(alias: str, needs: frozenset[str]) -> Probe:
 
     Args:
         alias: Django's alias.
-        needs: what Concord does in it: of ``coordinator``, ``xa`` and ``tcc``.
+        needs: what Concord does in it: of ``coordinator``, ``xa``, ``tcc`` and ``locks``.
     """
     name = f"database {alias}"
     connection = connections[alias]
@@ -116,11 +120,16 @@ def judge(alias: str, needs: frozenset[str], facts: Facts) -> Iterator[CheckMess
 
 
 def _missing(alias: str, needs: frozenset[str], present: list[str]) -> Iterator[CheckMessage]:
-    wanted = [table for need in sorted(needs) for table in _TABLES[need]]
+    wanted = sorted({table for need in needs for table in _TABLES[need]})
     missing = [table for table in wanted if table not in present]
-    if missing:
-        yield Warning(
-            f"The database {alias!r} lacks {', '.join(missing)}.",
-            hint=f"Run manage.py migrate --database={alias}.",
-            id="concord.W123",
+    if not missing:
+        return
+    hint = f"Run manage.py migrate --database={alias}."
+    if set(missing) <= set(_TABLES["locks"]):
+        hint += (
+            " If it finds nothing to do, a store was named there after it had run: first "
+            f"manage.py migrate --database={alias} --fake coordination 0002."
         )
+    yield Warning(
+        f"The database {alias!r} lacks {', '.join(missing)}.", hint=hint, id="concord.W123"
+    )

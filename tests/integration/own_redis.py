@@ -43,6 +43,11 @@ class OwnRedis:
     def freeze(self) -> None:
         """Stop it from answering; its sockets stay open."""
         os.kill(self.process.pid, signal.SIGSTOP)
+        # It runs on until one of its threads has handled the signal.
+        while (
+            Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"
+        ):
+            threading.Event().wait(0.001)
 
     def thaw(self) -> None:
         """Let it go on."""

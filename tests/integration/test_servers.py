@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+from kazoo.client import KazooClient
 
 from config.servers import ServerError, Servers
 from config.servers.kinds import VARIABLES
@@ -92,6 +93,21 @@ def test_rabbitmq_and_its_port_mapper_are_gone_after_their_starter_was_killed(
 ) -> None:
     with starter("rabbitmq") as (process, said):
         processes = family(said["pids"])
+        process.send_signal(signal.SIGKILL)
+        assert_gone(processes)
+
+
+def test_zookeeper_serves_and_is_gone_after_its_starter_was_killed(
+    zookeeper_installed: None,
+) -> None:
+    with starter("zookeeper") as (process, said):
+        processes = family(said["pids"])
+        client = KazooClient(said["environment"]["ZOOKEEPER_HOSTS"])
+        client.start()
+        assert client.exists("/zookeeper") is not None
+        client.stop()
+        client.close()
+        assert psutil.Process(said["pids"]["zookeeper"]).uids().effective != 0
         process.send_signal(signal.SIGKILL)
         assert_gone(processes)
 

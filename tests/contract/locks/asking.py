@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable
 
 from coordination.locks.grant import Grant
-from coordination.locks.types import Held, Mode, Request
+from coordination.locks.store import LockStore
+from coordination.locks.types import Held, Kind, LockInfo, Mode, Request, Resource
 from tests.stack import wait_until
 
 STAY_MS = 5_000
@@ -14,7 +15,7 @@ STAY_MS = 5_000
 def asked(name: str, *, ttl_ms: int = 5_000, mode: Mode = Mode.EXCLUSIVE) -> Request:
     call = secrets.token_hex(8)
     return Request(
-        name=name,
+        resource=Resource(Kind.LOCK, name),
         id=call,
         mode=mode,
         ttl_ms=ttl_ms,
@@ -33,6 +34,10 @@ def held(grant: Grant | None) -> Grant:
 def have(answer: object) -> Held:
     assert isinstance(answer, Held)
     return answer
+
+
+def seen(store: LockStore, name: str) -> LockInfo:
+    return store.info(Resource(Kind.LOCK, name))
 
 
 def until(what: Callable[[], bool], *, within_s: float = 5) -> float:

@@ -7,13 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from coordination import lock
-from coordination.locks.api import Lock, lock_store
+from coordination.locks.api import Lock
 from coordination.locks.store import LockStore
+from coordination.locks.stores import lock_store
+from coordination.locks.types import Kind, Resource
+from tests.lock_stores import postgresql_locks, redis_locks, sqlite_locks, zookeeper_locks
+
+__all__ = ["postgresql_locks", "redis_locks", "sqlite_locks", "zookeeper_locks"]
+
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.django_db(transaction=True))
 
 
-@pytest.fixture(params=["redis"])
+STORES = ["redis", POSTGRESQL, "sqlite", "zookeeper"]
+
+
+@pytest.fixture(params=STORES)
 def using(request: pytest.FixtureRequest) -> str:
-    alias: str = request.param
+    alias: str = request.getfixturevalue(f"{request.param}_locks")
+    # Connected, or its file made: that takes longer than the leases of some tests.
+    lock_store(alias).info(Resource(Kind.LOCK, "warm"))
     return alias
 
 

@@ -9,7 +9,7 @@ from coordination.exceptions import InvalidArgument, LockTimeout
 from coordination.locks.api import Lock
 from coordination.locks.store import LockStore
 from coordination.locks.types import Over, Released
-from tests.contract.locks.asking import asked, have, held
+from tests.contract.locks.asking import asked, have, held, seen
 
 
 def test_a_free_lock_is_granted_with_a_token(made: Callable[..., Lock], using: str) -> None:
@@ -72,4 +72,30 @@ def test_a_repeated_call_gets_the_first_answer(store: LockStore, name: str) -> N
     assert (again.token, again.until_us) == (first.token, first.until_us)
     assert [store.release(request), store.release(request)] == [Released.RELEASED] * 2
     assert store.acquire(request, stay_ms=0) == Over()
-    assert store.info(name).holders == ()
+    assert seen(store, name).holders == ()
+
+
+def test_every_token_is_greater_than_one_that_was_raised_to(
+    made: Callable[..., Lock], store: LockStore
+) -> None:
+    """What a name does that moves to another store."""
+    with made() as grant:
+        waiting = asked(grant.name)
+        store.acquire(waiting, stay_ms=5_000)
+        above = max(store.highest_token(), grant.token) + 1_000_000_000
+        store.raise_tokens(above)
+
+    assert have(store.acquire(waiting, stay_ms=5_000)).token > above
+    assert store.highest_token() > above
+    store.raise_tokens(above - 5)
+    store.release(waiting)
+    with made() as grant:
+        assert grant.token > above
+
+
+def test_an_object_may_take_it_again_after_its_grant_was_given_back(
+    made: Callable[..., Lock],
+) -> None:
+    one = made()
+    held(one.acquire()).release()
+    held(one.acquire()).release()

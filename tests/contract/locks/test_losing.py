@@ -46,9 +46,9 @@ def test_a_lease_is_trusted_less_long_than_it_lasts(made: Callable[..., Lock]) -
 
 
 def test_a_lease_is_renewed_while_it_is_held(made: Callable[..., Lock]) -> None:
-    one = made(ttl=0.3)
+    one = made(ttl=0.6)
     with one as grant:
-        pass_time(1)
+        pass_time(1.5)
         grant.ensure_held()
         assert one.info().token == grant.token
         assert made().acquire(wait=0) is None

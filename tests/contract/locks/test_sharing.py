@@ -2,7 +2,7 @@
 
 from coordination.locks.store import LockStore
 from coordination.locks.types import Mode, State, Waiting
-from tests.contract.locks.asking import STAY_MS, asked, have
+from tests.contract.locks.asking import STAY_MS, asked, have, seen
 
 
 def test_readers_share_and_a_writer_waits_for_all_of_them(store: LockStore, name: str) -> None:
@@ -32,4 +32,4 @@ def test_readers_at_the_head_of_the_queue_are_handed_the_lock_together(
         store.acquire(each, stay_ms=STAY_MS)
     store.release(writer)
 
-    assert [each.state for each in store.info(name).holders] == [State.HANDED] * 3
+    assert [each.state for each in seen(store, name).holders] == [State.HANDED] * 3

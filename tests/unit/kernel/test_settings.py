@@ -108,6 +108,15 @@ def test_options_of_a_redis_store_are_seconds() -> None:
     assert settings.stores["redis"].options == {"deadline_ms": 250}
 
 
+def test_a_zookeeper_store_is_hosts_and_may_be_a_node_below_the_root() -> None:
+    store = {"BACKEND": "zookeeper", "LOCATION": "a:1,b:2/shop", "OPTIONS": {"SESSION": 6}}
+
+    settings = parse_settings({"STORES": {"zookeeper": store}})
+
+    assert settings.stores["zookeeper"].location == "a:1,b:2/shop"
+    assert settings.stores["zookeeper"].options == {"session_ms": 6_000}
+
+
 def test_the_settings_cannot_be_changed_afterwards() -> None:
     settings = parse_settings(WHOLE)
 
@@ -135,6 +144,14 @@ FAULTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     ),
     (lambda raw: raw["STORES"]["redis"].update(LOCATON="x"), "Did you mean 'LOCATION'?"),
     (lambda raw: raw["STORES"]["redis"].update(USING="x"), "['USING'] is for the database backend"),
+    (
+        lambda raw: raw["STORES"]["zookeeper"].update(LOCATION="zk://host:2181"),
+        "['zookeeper']['LOCATION'] must be host:port",
+    ),
+    (
+        lambda raw: raw["STORES"]["zookeeper"].update(LOCATION="/shop"),
+        "['zookeeper']['LOCATION'] must be host:port",
+    ),
     (
         lambda raw: raw["STORES"]["redis"].update(OPTIONS={"DEADLINES": 1}),
         "['redis']['OPTIONS']: Unknown key 'DEADLINES'. Did you mean 'DEADLINE'?",

@@ -1,5 +1,14 @@
 """Index of Celery tasks, so that `autodiscover_tasks` finds them. No logic."""
 
+from coordination.locks.tasks import (
+    acquire,
+    force_release,
+    info,
+    release,
+    renew,
+    run_granted,
+    run_locked,
+)
 from coordination.transactions.tasks import (
     begin,
     cancel,
@@ -9,4 +18,18 @@ from coordination.transactions.tasks import (
     vote,
 )
 
-__all__ = ["begin", "cancel", "finish_branches", "prepare_branches", "status", "vote"]
+__all__ = [
+    "acquire",
+    "begin",
+    "cancel",
+    "finish_branches",
+    "force_release",
+    "info",
+    "prepare_branches",
+    "release",
+    "renew",
+    "run_granted",
+    "run_locked",
+    "status",
+    "vote",
+]

@@ -1,20 +1,14 @@
 """What other apps may ask by Celery task, in JSON."""
 
-from fnmatch import fnmatchcase
 from typing import Any
 
-from celery import Signature
-
-from coordination import conf
+from coordination import signatures
 from coordination.exceptions import InvalidArgument
 from coordination.kernel.gids import is_gid
 from coordination.transactions import runner
 from coordination.transactions.api import distributed_transaction
 from coordination.transactions.coordinator import store
 from coordination.transactions.types import Outcome, Standing
-
-THEN_PARTS = frozenset({"task", "args", "kwargs", "immutable"})
-THEN_OPTIONS = frozenset({"queue", "priority", "countdown", "expires"})
 
 
 def begin(
@@ -35,7 +29,7 @@ def begin(
         name,
         key=f"op:{op_id}" if key is None else key,
         wait=False,
-        then=_allowed(then),
+        then=None if then is None else signatures.allowed(then),
         **options,
     )
     if not isinstance(branches, list):
@@ -68,27 +62,6 @@ def _named(branch: object) -> tuple[str]:
     ):
         raise InvalidArgument(f'a branch is {{"participant", "args": {{}}}}, not {branch!r:.200}.')
     return (branch.get("participant", ""),)
-
-
-def _allowed(then: dict[str, Any] | None) -> "Signature[Any] | None":
-    """The signature of one allowed task: no chain, chord or link, which would start others."""
-    if then is None:
-        return None
-    task = then.get("task") if isinstance(then, dict) else None
-    allowed = conf.current().continuations
-    if not isinstance(task, str) or not any(fnmatchcase(task, pattern) for pattern in allowed):
-        raise InvalidArgument(
-            f"then names task {task!r:.100}, which COORDINATION['CONTINUATIONS'] does not allow."
-        )
-    parts = {part: value for part, value in then.items() if value}
-    options = parts.pop("options", {})
-    strange = {*set(parts) - THEN_PARTS, *set(options) - THEN_OPTIONS}
-    if strange:
-        raise InvalidArgument(
-            f"then may hold {', '.join(sorted(THEN_PARTS))} and the options "
-            f"{', '.join(sorted(THEN_OPTIONS))}; not {', '.join(sorted(map(repr, strange)))}."
-        )
-    return Signature(**parts, options=options)
 
 
 def _known(gid: str, standing: Standing | None) -> Standing:

@@ -28,7 +28,7 @@ def subcommand_modules() -> dict[str, ModuleType]:
 class Command(BaseCommand):
     """Concord's commands under one name."""
 
-    help = "Run and inspect Concord: observe, sweep, verify, resolve, ..."
+    help = "Run and inspect Concord: observe, sweep, verify, resolve, move, ..."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Give every subcommand a parser of its own."""

@@ -1,4 +1,4 @@
-"""Fold events into records and the live feed, and audit every ended transaction."""
+"""Fold events into records and the live feed, and audit transactions and locks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ from typing import Any
 
 from coordination import conf, registry
 from coordination.connections import database
+from coordination.locks.auditor import LockAuditor
+from coordination.locks.importing import Importer
+from coordination.locks.looking import Lookout
+from coordination.locks.pruning import Pruner
+from coordination.locks.recording import LockProjection
+from coordination.locks.stores.sources import event_sources
 from coordination.observing.feed import Feed
 from coordination.observing.journal import Fenced, Journal
 from coordination.observing.loop import Pace, run
 from coordination.observing.observer import Observer
+from coordination.observing.projections import Projection
 from coordination.observing.rebuild import rebuild
 from coordination.transactions.auditor import PERIOD_S, Auditor
 from coordination.transactions.recording import TransactionProjection
@@ -24,7 +31,9 @@ from coordination.transactions.recording import TransactionProjection
 logger = logging.getLogger(__name__)
 
 OBSERVER_PACE = Pace(busy_s=0.04, idle_s=0.15)
+IMPORTER_PACE = Pace(busy_s=0.01, idle_s=0.15)
 AUDITOR_PACE = Pace(busy_s=0.05, idle_s=PERIOD_S)
+PRUNER_PACE = Pace(busy_s=0.2, idle_s=300.0)
 PRUNE_EVERY_S = 600.0
 
 
@@ -50,13 +59,13 @@ def handle(options: Mapping[str, Any]) -> None:
 
 
 def journal() -> Journal:
-    """The journal of this project's transactions."""
+    """The journal of this project's events."""
     return Journal(conf.current().transactions.using)
 
 
-def projections() -> list[TransactionProjection]:
+def projections() -> list[Projection]:
     """Every projection of this project."""
-    return [TransactionProjection()]
+    return [TransactionProjection(), LockProjection()]
 
 
 def feed() -> Feed | None:
@@ -67,8 +76,13 @@ def feed() -> Feed | None:
 
 
 def make_observer() -> Observer:
-    """An observer of this project's transactions."""
+    """An observer of this project's events."""
     return Observer(journal(), projections(), feed())
+
+
+def make_importer() -> Importer:
+    """An importer of the events that stores of locks keep themselves."""
+    return Importer(conf.current().transactions.using, event_sources())
 
 
 def make_auditor() -> Auditor:
@@ -77,53 +91,71 @@ def make_auditor() -> Auditor:
     return Auditor(settings.transactions.using, node=settings.node)
 
 
+def make_lock_auditor() -> LockAuditor:
+    """An auditor of this project's locks."""
+    aliases = [source.alias for source in event_sources()]
+    return LockAuditor(conf.current().transactions.using, stores=aliases)
+
+
 def observe_all() -> None:
-    """Observe and audit until nothing is left that can be done now."""
-    _drain(make_observer().step)
+    """Import, observe and audit until nothing is left that can be done now."""
+    importer, observer = make_importer(), make_observer()
+    while _drain(importer.step) + _drain(observer.step):
+        pass
     auditor = make_auditor()
     while auditor.step():
         pass
+    _drain(make_lock_auditor().step)
 
 
-def _drain(step: Callable[[], int]) -> None:
+def _drain(step: Callable[[], int]) -> int:
+    total = 0
     while True:
         try:
-            if step() == 0:
-                return
+            done = step()
         except Fenced:
             continue
+        total += done
+        if done == 0:
+            return total
 
 
 def _run_for_ever() -> None:
     stop = Flag()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    observer, auditor = make_observer(), make_auditor()
-    loops = [
-        Thread(
-            target=run,
-            args=("observer", observer.step),
-            kwargs={"pace": OBSERVER_PACE, "stop": stop, "stand_by": observer.stand_by},
-            name="observer",
-        ),
-        Thread(
-            target=run,
-            args=("auditor", auditor.step),
-            kwargs={
-                "pace": AUDITOR_PACE,
-                "stop": stop,
-                "stand_by": _prune,
-                "stand_by_every_s": PRUNE_EVERY_S,
-            },
-            name="auditor",
-        ),
-    ]
+    loops = _loops(stop)
     for loop in loops:
         loop.start()
     logger.info("observing and auditing node %s", conf.current().node)
     stop.wait()
     for loop in loops:
         loop.join()
+
+
+def _loops(stop: Flag) -> list[Thread]:
+    using = conf.current().transactions.using
+    importer, observer, auditor = make_importer(), make_observer(), make_auditor()
+
+    def loop(
+        name: str,
+        step: Callable[[], int],
+        pace: Pace,
+        stand_by: Callable[[], object] | None = None,
+        stand_by_every_s: float = 1.0,
+    ) -> Thread:
+        more = {"stand_by": stand_by, "stand_by_every_s": stand_by_every_s}
+        return Thread(
+            target=run, args=(name, step), kwargs={"pace": pace, "stop": stop, **more}, name=name
+        )
+
+    return [
+        loop("importer", importer.step, IMPORTER_PACE, Lookout(using, importer).look),
+        loop("observer", observer.step, OBSERVER_PACE, observer.stand_by),
+        loop("auditor", auditor.step, AUDITOR_PACE, _prune, PRUNE_EVERY_S),
+        loop("lock auditor", make_lock_auditor().step, AUDITOR_PACE),
+        loop("pruner", Pruner(using).step, PRUNER_PACE),
+    ]
 
 
 def _prune() -> None:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
+from coordination.locks.continuations.keeper import Keeper
 from coordination.transactions import orphans, sweeper
 
-help = "Guarantee progress of transactions; any number of these may run."  # noqa: A001
+help = "Guarantee progress of transactions and continuations; any number of these may run."  # noqa: A001
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -30,4 +31,7 @@ def handle(options: Mapping[str, Any]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
+    keeping = threading.Thread(target=Keeper().run, args=(stop,), name="continuations")
+    keeping.start()
     sweeper.run(stop)
+    keeping.join()

@@ -1,4 +1,4 @@
-"""Judge ended transactions again, from the rows of every database; exit 1 when one is broken."""
+"""Judge ended transactions and the history of locks again; exit 1 when a rule is broken."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from coordination import conf
+from coordination.locks import rejudging
 from coordination.transactions import ended
 from coordination.transactions.examination import Examiner
 from coordination.transactions.judging import EndedTransaction, Finding
@@ -23,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `manage.py concord verify`."""
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--gid", action="append", help="a transaction; may be given several times")
-    which.add_argument("--all", action="store_true", help="every ended transaction; the default")
+    which.add_argument("--all", action="store_true", help="all there is; the default")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def handle(options: Mapping[str, Any]) -> int:
-    """Returns 0 when all were judged atomic, 1 with findings, 2 when some could not be judged.
+    """Returns 0 when no rule is broken, 1 with findings, 2 when some could not be judged.
 
     Raises CommandError for a gid that is not an ended transaction.
     """
@@ -59,10 +60,15 @@ def handle(options: Mapping[str, Any]) -> int:
             for finding in findings
         ],
     }
+    broken, unproven = bool(findings), judged < asked
+    if options["gid"] is None:
+        locks = rejudging.rejudge(conf.current().transactions.using)
+        report["locks"] = locks.as_json()
+        broken, unproven = broken or bool(locks.findings), unproven or locks.counts.gaps > 0
     sys.stdout.write(json.dumps(report, indent=2) + "\n" if options["json"] else _text(report))
-    if findings:
+    if broken:
         return BROKEN
-    return UNPROVEN if judged < asked else 0
+    return UNPROVEN if unproven else 0
 
 
 def _pages(gids: list[str] | None) -> Iterator[list[EndedTransaction]]:
@@ -93,4 +99,12 @@ def _text(report: Mapping[str, Any]) -> str:
             f"{report['not_judged']} not judged: their databases or the sweeper must answer"
         )
     lines += [f"cannot see {why}" for why in report["unreachable"].values()]
+    if (locks := report.get("locks")) is not None:
+        lines += [
+            f"{each['kind']}  {each['key']}  {each['sentence']}" for each in locks["findings"]
+        ]
+        lines.append(
+            f"{locks['grants']} grants of locks judged, {len(locks['findings'])} findings, "
+            f"{locks['gaps']} gaps"
+        )
     return "\n".join(lines) + "\n"

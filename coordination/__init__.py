@@ -8,17 +8,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coordination.fencing.api import fenced_value
     from coordination.locks.api import lock
+    from coordination.locks.barriers import barrier
+    from coordination.locks.decorating import locked
+    from coordination.locks.elections import election
+    from coordination.locks.multilocks import multilock
+    from coordination.locks.semaphores import semaphore
     from coordination.transactions.api import distributed_transaction
     from coordination.transactions.participants import TCC, participant
+    from coordination.versions.api import optimistic
 
-__all__ = ["TCC", "distributed_transaction", "exceptions", "lock", "participant"]
+__all__ = [
+    "TCC",
+    "barrier",
+    "distributed_transaction",
+    "election",
+    "exceptions",
+    "fenced_value",
+    "lock",
+    "locked",
+    "multilock",
+    "optimistic",
+    "participant",
+    "semaphore",
+]
 
 _HOMES = {
     "TCC": "coordination.transactions.participants",
+    "barrier": "coordination.locks.barriers",
     "distributed_transaction": "coordination.transactions.api",
+    "election": "coordination.locks.elections",
+    "fenced_value": "coordination.fencing.api",
     "lock": "coordination.locks.api",
+    "locked": "coordination.locks.decorating",
+    "multilock": "coordination.locks.multilocks",
+    "optimistic": "coordination.versions.api",
     "participant": "coordination.transactions.participants",
+    "semaphore": "coordination.locks.semaphores",
 }
 
 

@@ -1,20 +1,47 @@
 """Index of models, so that Django finds them. No logic."""
 
+from coordination.fencing.model import FencedModel
+from coordination.fencing.tokens import UNFENCED
+from coordination.locks.continuations.tables import Continuation
+from coordination.locks.records import (
+    LockDeadlock,
+    LockGrant,
+    LockRecord,
+    LockRefusal,
+    LockWatch,
+)
+from coordination.locks.tables import LockAnswer, LockClaim, LockFloor, LockRow
 from coordination.observing.records import Intervention, Verdict, Violation
 from coordination.observing.tables import Cursor, Event
 from coordination.transactions.records import RollUp, TransactionRecord
 from coordination.transactions.tables import Barrier, Branch, Transaction, Witness
+from coordination.versions.model import VersionedModel
+from coordination.versions.tables import OptimisticValue
 
 __all__ = [
+    "UNFENCED",
     "Barrier",
     "Branch",
+    "Continuation",
     "Cursor",
     "Event",
+    "FencedModel",
     "Intervention",
+    "LockAnswer",
+    "LockClaim",
+    "LockDeadlock",
+    "LockFloor",
+    "LockGrant",
+    "LockRecord",
+    "LockRefusal",
+    "LockRow",
+    "LockWatch",
+    "OptimisticValue",
     "RollUp",
     "Transaction",
     "TransactionRecord",
     "Verdict",
+    "VersionedModel",
     "Violation",
     "Witness",
 ]

@@ -34,11 +34,12 @@ class Folding:
         versions: dict[Key, int] = {}
         for item in pending:
             projection = self.projections.get(item.event.object)
-            if projection is None:  # No record tells; what is visible first is taken as next.
+            if projection is not None and item.key in records:
+                versions[item.key] = projection.version(records[item.key])
+            elif projection is None or projection.pruned:
+                # No record tells; what is visible first is taken as next.
                 below = item.event.version - 1
                 versions[item.key] = min(versions.get(item.key, below), below)
-            elif item.key in records:
-                versions[item.key] = projection.version(records[item.key])
         return versions
 
     def steps(

@@ -28,6 +28,10 @@ class Projection(Protocol):
     def object(self) -> str:
         """Which events it folds, by their `object`."""
 
+    @property
+    def pruned(self) -> bool:
+        """Whether old events are deleted, so that a history may begin with any version."""
+
     def load(self, using: str, names: Sequence[str]) -> Mapping[str, Any]:
         """The records of `names` that exist."""
 
@@ -45,3 +49,6 @@ class Projection(Protocol):
 
     def clear(self) -> list[Statement]:
         """Statements that drop everything `save` writes, before a rebuild."""
+
+    def prune(self) -> list[Statement]:
+        """Statements that drop some of what is past its retention."""

@@ -71,6 +71,7 @@ class TransactionProjection:
     """Records of transactions, for the observer."""
 
     object = "transaction"
+    pruned = False
 
     def load(self, using: str, names: Sequence[str]) -> Mapping[str, Record]:
         """The records of the gids in `names` that exist."""

@@ -144,6 +144,13 @@ def operator(name: str = "otto") -> User:
     return make_user(name, "view_transactionrecord", "resolve_transaction", is_staff=True)
 
 
+def signed_in(user: User) -> Client:
+    """A client that pages know as this user."""
+    client = Client()
+    client.force_login(user)
+    return client
+
+
 def session_of(user: User) -> str:
     """The session cookie of a fresh login."""
     client = Client()

@@ -14,6 +14,8 @@ BUILTINS = {
     exceptions.NotSupportedByStore: NotImplementedError,
     exceptions.InvalidName: ValueError,
     exceptions.InvalidArgument: ValueError,
+    exceptions.StaleToken: RuntimeError,
+    exceptions.ConflictError: RuntimeError,
     exceptions.UnknownParticipant: LookupError,
     exceptions.TransactionAborted: RuntimeError,
 }

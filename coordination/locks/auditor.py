@@ -1,0 +1,325 @@
+"""The live auditor of mutual exclusion: judges every event of locks once and keeps the verdict.
+
+Any number may run: each pass is one transaction that first moves the auditor's cursor. The verdict
+says HOLDS only on evidence: a store that is not read, events that were lost or an hour without a
+grant make it UNPROVEN, and so does time (see `Verdict`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from coordination import failpoints
+from coordination.connections import database
+from coordination.connections.database import Reply, Statement, StatementRefused
+from coordination.kernel.events import Event
+from coordination.locks.import_journal import cursor_name
+from coordination.locks.judging import Counts, Finding, Watch, judge
+from coordination.locks.types import moment
+from coordination.observing.journal import CURSOR, FENCED, Fenced
+from coordination.observing.types import VerdictState
+
+VERDICT = "mutual_exclusion"
+AUDIT = "lock-audit"
+PERIOD_S = 1.0
+SEQS_MAX = 2_000
+"""How far along the feed one pass goes."""
+FINDINGS_MAX = 50
+"""A store that is broken through and through breaks rules faster than anybody reads."""
+BEHIND = timedelta(seconds=5)
+UNREAD_S = 5.0
+LEFT_MAX = 2_000
+"""So many events still to be imported are no more than the work of a moment."""
+GAP_SHOWN = timedelta(seconds=60)
+EVIDENCE_AGE = timedelta(hours=1)
+
+BEGIN = "INSERT INTO concord_cursor (name, seq, epoch) VALUES (%s, 0, '') ON CONFLICT DO NOTHING"
+WHERE_WE_ARE = """
+SELECT a.seq, coalesce(f.seq, 0), clock_timestamp()
+FROM concord_cursor a LEFT JOIN concord_cursor f ON f.name = %s WHERE a.name = %s
+"""
+EVIDENCE = "SELECT checked, evidence FROM concord_verdict WHERE name = %s"
+STORES = """
+SELECT name, seq, epoch, extract(epoch FROM clock_timestamp() - updated_at)::float8
+FROM concord_cursor WHERE name LIKE 'lock:%'
+"""
+WAITING = """
+SELECT at FROM concord_event WHERE seq IS NULL AND object = 'lock' ORDER BY id LIMIT 1
+"""
+EVENTS = """
+SELECT seq, kind, object, name, version, at, node, actor, data FROM concord_event
+WHERE seq > %s AND seq <= %s AND object = 'lock' ORDER BY seq
+"""
+WATCHES = "SELECT key, version, state FROM concord_lock_watch WHERE key = ANY(%s::text[])"
+WRITES_REFUSED = "SELECT count(*) FROM concord_lock_refusal WHERE what <> 'release'"
+
+# Refuses (division by zero) the whole pass when the cursor is not where it was read.
+MOVE = """
+WITH moved AS (
+    UPDATE concord_cursor SET seq = %s, updated_at = clock_timestamp()
+    WHERE name = %s AND seq = %s RETURNING 1
+) SELECT 1 / count(*) FROM moved
+"""
+SAVE_WATCHES = """
+INSERT INTO concord_lock_watch (key, version, state)
+SELECT key, version, state FROM jsonb_to_recordset(%s::jsonb)
+    AS x(key text, version int, state jsonb)
+ON CONFLICT (key) DO UPDATE SET version = excluded.version, state = excluded.state
+"""
+RECORD_FINDINGS = """
+INSERT INTO concord_violation
+    (verdict, gid, branch_seq, kind, sentence, evidence, found_at,
+     acknowledged_by, acknowledged_reason)
+SELECT %s, gid, branch_seq, kind, sentence, evidence, clock_timestamp(), '', ''
+FROM jsonb_to_recordset(%s::jsonb)
+    AS x(gid text, branch_seq smallint, kind text, sentence text, evidence jsonb)
+ON CONFLICT (verdict, gid, branch_seq, kind) DO NOTHING
+"""
+# Red whatever else is wrong.
+CONCLUDE = """
+WITH given (name, state, reason, checked, since, period_s, evidence) AS (
+    VALUES (%s, %s, %s, %s::bigint, %s::timestamptz, %s::float8, %s::jsonb)
+), standing AS (
+    SELECT count(*) FILTER (WHERE acknowledged_at IS NULL) AS violations,
+        count(acknowledged_at) AS acknowledged
+    FROM concord_violation, given WHERE verdict = given.name
+)
+INSERT INTO concord_verdict AS v (name, state, reason, checked, violations, acknowledged,
+    window_start, checked_at, period_s, evidence)
+SELECT name, CASE WHEN violations > 0 THEN 'VIOLATED' ELSE state END, reason, checked, violations,
+    acknowledged, since, clock_timestamp(), period_s, evidence
+FROM given, standing
+ON CONFLICT (name) DO UPDATE SET
+    state = excluded.state, reason = excluded.reason, checked = excluded.checked,
+    violations = excluded.violations, acknowledged = excluded.acknowledged,
+    window_start = coalesce(v.window_start, excluded.window_start),
+    checked_at = excluded.checked_at, period_s = excluded.period_s, evidence = excluded.evidence
+"""
+# The records carry the sentence of the last open finding. Rows are locked in the order of their
+# keys, as the observer does.
+DISPUTE = """
+WITH open AS (
+    SELECT DISTINCT ON (gid) gid AS key, sentence FROM concord_violation
+    WHERE verdict = %s AND acknowledged_at IS NULL ORDER BY gid, found_at DESC, id DESC
+), wrong AS (
+    SELECT r.key, coalesce(o.sentence, '') AS sentence
+    FROM concord_lock_record r LEFT JOIN open o USING (key)
+    WHERE (r.disputed <> '' OR r.key IN (SELECT key FROM open))
+        AND r.disputed <> coalesce(o.sentence, '')
+    ORDER BY r.key FOR UPDATE OF r
+)
+UPDATE concord_lock_record r SET disputed = w.sentence FROM wrong w WHERE r.key = w.key
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pass:
+    """Where a pass begins and ends, and what is known of the events still on their way."""
+
+    after: int
+    until: int
+    feed: int
+    now: datetime
+    checked: int
+    evidence: Mapping[str, Any]
+    unread: Mapping[str, str]
+    """Store → why its events are not seen, as they should be."""
+    lost: bool
+    """Whether a store lost events and was not looked at as a whole since."""
+    left: int
+    """Events that an importer has still to copy."""
+    oldest: datetime | None
+    """Of the first event that has no place in the feed yet."""
+    writes_refused: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What the events of a pass came to."""
+
+    watches: Mapping[str, Watch]
+    counts: Counts
+    findings: Sequence[Finding]
+    latest: datetime | None
+    """Of the last event that was judged."""
+
+
+class LockAuditor:
+    """Audits the locks whose events are in the database alias `using`."""
+
+    def __init__(self, using: str, *, stores: Sequence[str], period_s: float = PERIOD_S) -> None:
+        """Audit; `stores` are those whose events an importer has to bring."""
+        self._using, self._stores, self._period_s = using, stores, period_s
+
+    def step(self) -> int:
+        """One pass; returns how far it came when there is more.
+
+        Raises Fenced when another auditor was first, and what `database.run` raises.
+        """
+        here = self._begin()
+        judged = self._judge(self._events(here))
+        failpoints.hit("lock-audit.commit.before")
+        self._conclude(here, judged)
+        database.run(self._using, Statement(DISPUTE, (VERDICT,)))
+        return here.until - here.after if here.until < here.feed else 0
+
+    def _begin(self) -> _Pass:
+        cursor, verdict, stores, waiting, refused = database.run(
+            self._using,
+            Statement(WHERE_WE_ARE, (CURSOR, AUDIT)),
+            Statement(EVIDENCE, (VERDICT,)),
+            Statement(STORES),
+            Statement(WAITING),
+            Statement(WRITES_REFUSED),
+        )
+        if not cursor.rows:
+            database.run(self._using, Statement(BEGIN, (AUDIT,)))
+            return self._begin()
+        after, feed, now = cursor.rows[0]
+        checked, evidence = verdict.rows[0] if verdict.rows else (0, {})
+        left, unread, lost = self._unread(stores)
+        return _Pass(
+            after=after,
+            until=max(after, min(after + SEQS_MAX, feed)),
+            feed=feed,
+            now=now,
+            checked=checked,
+            evidence=json.loads(evidence) if isinstance(evidence, str) else evidence,
+            unread=unread,
+            lost=bool(lost),
+            left=left,
+            oldest=waiting.rows[0][0] if waiting.rows else None,
+            writes_refused=refused.rows[0][0],
+        )
+
+    def _unread(self, reply: Reply) -> tuple[int, dict[str, str], set[str]]:
+        """How many events are left, why stores are not seen, and which of them lost events."""
+        rows = {name: (seq, epoch, age_s) for name, seq, epoch, age_s in reply.rows}
+        lost = {name.split(":")[1] for name, row in rows.items() if ":missing:" in row[1]}
+        left, unread = 0, dict[str, str]()
+        for alias in self._stores:
+            behind, _, age_s = rows.get(cursor_name(alias), (0, "", None))
+            left += behind
+            if age_s is None:
+                unread[alias] = f"{alias} was never read"
+            elif age_s > UNREAD_S:
+                unread[alias] = f"{alias} was last read {age_s:.0f} s ago"
+            elif alias in lost:
+                unread[alias] = f"{alias} lost events, and is being told anew"
+        return left, unread, lost
+
+    def _events(self, here: _Pass) -> list[Event]:
+        statement = Statement(EVENTS, (here.after, here.until))
+        return [_event(row) for row in database.run(self._using, statement)[0].rows]
+
+    def _watches(self, events: Sequence[Event]) -> dict[str, Watch]:
+        keys = sorted({event.name for event in events})
+        watches = {key: Watch(key) for key in keys}
+        if keys:
+            statement = Statement(WATCHES, (keys,))
+            for key, version, state in database.run(self._using, statement)[0].rows:
+                said = json.loads(state) if isinstance(state, str) else state
+                watches[key] = Watch.from_json(key, version, said)
+        return watches
+
+    def _judge(self, events: Sequence[Event]) -> _Judged:
+        watches = self._watches(events)
+        counts, findings = Counts(), list[Finding]()
+        for event in events:
+            findings += judge(watches[event.name], event, counts)
+        latest = events[-1].at if events else None
+        return _Judged(watches=watches, counts=counts, findings=findings, latest=latest)
+
+    def _conclude(self, here: _Pass, judged: _Judged) -> None:
+        watches, counts, findings = judged.watches, judged.counts, judged.findings
+        evidence = _evidence(here, counts, findings)
+        state, reason = _state(here, judged, evidence)
+        since = moment(counts.last_grant_us) if counts.grants else None
+        statements = [Statement(MOVE, (here.until, AUDIT, here.after))]
+        if watches:
+            saved = [
+                {"key": key, "version": watch.version, "state": watch.as_json()}
+                for key, watch in sorted(watches.items())
+            ]
+            statements.append(Statement(SAVE_WATCHES, (json.dumps(saved),)))
+        if findings:
+            rows = [_row(finding) for finding in findings[:FINDINGS_MAX]]
+            statements.append(Statement(RECORD_FINDINGS, (VERDICT, json.dumps(rows))))
+        values = (
+            *(VERDICT, state.value, reason, here.checked + counts.grants, since, self._period_s),
+            json.dumps(evidence),
+        )
+        try:
+            database.run(self._using, *statements, Statement(CONCLUDE, values))
+        except StatementRefused as refusal:
+            if refusal.sqlstate == FENCED:
+                raise Fenced from refusal
+            raise
+
+
+def _evidence(here: _Pass, counts: Counts, findings: Sequence[Finding]) -> dict[str, Any]:
+    """What was judged since the beginning, this pass included."""
+    fresh = asdict(counts)
+    last_grant = moment(fresh.pop("last_grant_us")) if counts.grants else None
+    known = here.evidence
+    evidence: dict[str, Any] = {name: known.get(name, 0) + n for name, n in fresh.items()}
+    lost = counts.gaps or here.lost
+    evidence |= {
+        "findings_left_out": known.get("findings_left_out", 0)
+        + max(0, len(findings) - FINDINGS_MAX),
+        "last_grant_at": last_grant.isoformat() if last_grant else known.get("last_grant_at"),
+        "last_gap_at": here.now.isoformat() if lost else known.get("last_gap_at"),
+        "writes_refused": here.writes_refused,
+        "behind": here.feed - here.until,
+        "unimported": here.left,
+        "stores": dict(here.unread),
+    }
+    return evidence
+
+
+def _state(here: _Pass, judged: _Judged, evidence: Mapping[str, Any]) -> tuple[VerdictState, str]:
+    if here.unread:
+        return VerdictState.UNPROVEN, "; ".join(sorted(here.unread.values()))
+    waits = here.oldest is not None and here.now - here.oldest > BEHIND
+    late = judged.latest is not None and here.now - judged.latest > BEHIND
+    if waits or here.left > LEFT_MAX or (late and here.until < here.feed):
+        return VerdictState.CHECKING, "events of locks have been recorded and not judged yet"
+    if _within(evidence["last_gap_at"], GAP_SHOWN, here.now):
+        return VerdictState.UNPROVEN, f"events were lost until {evidence['last_gap_at']}"
+    if evidence["last_grant_at"] is None:
+        return VerdictState.UNPROVEN, "nothing has been granted yet"
+    if not _within(evidence["last_grant_at"], EVIDENCE_AGE, here.now):
+        return VerdictState.UNPROVEN, f"nothing was granted since {evidence['last_grant_at']}"
+    return VerdictState.HOLDS, ""
+
+
+def _within(at: str | None, age: timedelta, now: datetime) -> bool:
+    return at is not None and now - datetime.fromisoformat(at) <= age
+
+
+def _event(row: Sequence[Any]) -> Event:
+    _seq, kind, object_, name, version, at, node, actor, data = row
+    return Event(
+        kind=kind,
+        object=object_,
+        name=name,
+        version=version,
+        at=at,
+        node=node,
+        actor=actor,
+        data=json.loads(data) if isinstance(data, str) else data,
+    )
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    return {
+        "gid": finding.key,
+        "branch_seq": min(finding.ordinal, 32_767),
+        "kind": finding.kind.value,
+        "sentence": finding.sentence,
+        "evidence": dict(finding.evidence),
+    }

@@ -1,0 +1,1 @@
+"""Checkers that replay recorded histories and name the first violation. Pure."""

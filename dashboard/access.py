@@ -1,4 +1,4 @@
-"""Who may see the dashboard and who may act: two permissions, checked on the server each time."""
+"""Who may see the dashboard and who may act: permissions, checked on the server each time."""
 
 from __future__ import annotations
 
@@ -14,19 +14,32 @@ from django.views.decorators.cache import never_cache
 
 VIEW: Final = "coordination.view_transactionrecord"
 RESOLVE: Final = "coordination.resolve_transaction"
+ASK: Final = "coordination.change_lockrecord"
+FORCE: Final = "coordination.delete_lockrecord"
+"""Records are nobody's to edit, so these say what may be done to the locks themselves."""
 
 _Rest = ParamSpec("_Rest")
 View = Callable[Concatenate[HttpRequest, _Rest], HttpResponseBase]
 
 
 def may_view(user: Any) -> bool:
-    """Whether `user` may see transactions, events and verdicts."""
+    """Whether `user` may see transactions, locks, events and verdicts."""
     return bool(user.is_authenticated and user.is_active and user.has_perm(VIEW))
 
 
 def may_resolve(user: Any) -> bool:
     """Whether `user` may retry and resolve transactions and acknowledge violations."""
     return bool(may_view(user) and user.has_perm(RESOLVE))
+
+
+def may_ask(user: Any) -> bool:
+    """Whether `user` may ask the holders of a lock to give it back."""
+    return bool(may_view(user) and user.has_perm(ASK))
+
+
+def may_force(user: Any) -> bool:
+    """Whether `user` may take a lock away from its holders."""
+    return bool(may_view(user) and user.has_perm(FORCE))
 
 
 def viewer_required(view: View[_Rest]) -> View[_Rest]:

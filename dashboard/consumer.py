@@ -1,7 +1,8 @@
 """The socket's protocol: who may connect, what a client may say, what each mistake closes with.
 
 Client frames: `{"t": "sub", "topic", "filter"?}`, `{"t": "unsub" | "focus" | "resync", "topic"}`,
-`{"t": "pause" | "resume"}`. Topics: `overview`, `transactions`, `transaction:<gid>`.
+`{"t": "pause" | "resume"}`. Topics: `overview`, `transactions`, `transaction:<gid>`, `locks`,
+`lock:<store> <kind> <name>`, `waits`.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from typing import Any, Final
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from dashboard.access import may_resolve, may_view
+from dashboard.access import may_ask, may_force, may_resolve, may_view
 from dashboard.clock import now_ms
 from dashboard.feed.asking import ask
-from dashboard.feed.shelf import TooManyViewsError
+from dashboard.feed.lists import TooManyViewsError
+from dashboard.feed.shelf import GRAMMARS
 from dashboard.feed.subscriber import Subscriber
 from dashboard.feed.topics import (
     Frame,
+    ListTopic,
+    LockTopic,
     OverviewTopic,
     Topic,
-    TransactionsTopic,
     TransactionTopic,
+    WaitsTopic,
 )
 from dashboard.filtering import FilterError, parse
 from dashboard.limits import (
@@ -41,7 +45,10 @@ CLOSE_NOT_JSON: Final = 1007
 CLOSE_BAD_FRAME: Final = 4400
 CLOSE_NOWHERE: Final = 4404
 CLOSE_TOO_MANY: Final = 4429
-_TOPIC: Final = re.compile(r"^(?:overview|transactions|transaction:[a-z0-9-]{1,64})$")
+_TOPIC: Final = re.compile(
+    r"^(?:overview|transactions|locks|waits|transaction:[a-z0-9-]{1,64}"
+    r"|lock:\S{1,100} [a-z]{1,20} \S{1,200})$"
+)
 
 
 class BadFrameError(Exception):
@@ -172,7 +179,7 @@ def _read(text: str | None) -> dict[str, Any]:
 
 def _topic(frame: dict[str, Any]) -> str:
     name = frame.get("topic")
-    if not isinstance(name, str) or not _TOPIC.match(name):
+    if not isinstance(name, str) or not name.isprintable() or not _TOPIC.match(name):
         raise BadFrameError(CLOSE_BAD_FRAME)
     return name
 
@@ -180,12 +187,18 @@ def _topic(frame: dict[str, Any]) -> str:
 async def _open(name: str, frame: dict[str, Any], subscriber: Subscriber) -> Topic:
     if name == "overview":
         return OverviewTopic()
-    if name == "transactions":
+    if name == "waits":
+        return WaitsTopic()
+    shelf = await subscriber.hub.opened()
+    if name in GRAMMARS:
         text = frame.get("filter", "")
         if not isinstance(text, str):
             raise BadFrameError(CLOSE_BAD_FRAME)
-        return TransactionsTopic(await subscriber.hub.view(parse(text)))
-    return TransactionTopic(await subscriber.hub.story(name.partition(":")[2]))
+        return ListTopic(name, await shelf.view(name, parse(text, GRAMMARS[name])))
+    kind, _, which = name.partition(":")
+    if kind == "lock":
+        return LockTopic(await shelf.lock_story(which))
+    return TransactionTopic(await shelf.story(which))
 
 
 def _sockets_of(subscriber: Subscriber) -> int:
@@ -194,4 +207,6 @@ def _sockets_of(subscriber: Subscriber) -> int:
 
 def _permissions(user: Any) -> dict[str, bool] | None:
     """What the page may offer; None for a user who may not look at all."""
-    return {"resolve": may_resolve(user)} if may_view(user) else None
+    if not may_view(user):
+        return None
+    return {"resolve": may_resolve(user), "ask": may_ask(user), "force": may_force(user)}

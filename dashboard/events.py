@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from dashboard.lock_rows import LockRow
 from dashboard.rows import TransactionRow, epoch_ms
+
+Row = TransactionRow | LockRow
+ROWS: Final[Mapping[str, type[TransactionRow] | type[LockRow]]] = {
+    "transaction": TransactionRow,
+    "lock": LockRow,
+}
+"""What an event may be about → the row after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRow:
-    """One recorded fact about one transaction. `at_ms` is the recording database's clock."""
+    """One recorded fact about one object. `at_ms` is the recording store's clock."""
 
     seq: int
     kind: str
+    object: str
     name: str
     version: int
     at_ms: int
@@ -23,10 +32,11 @@ class EventRow:
     data: Mapping[str, Any]
 
     def wire(self) -> dict[str, Any]:
-        """With all its data, for the transaction's own page."""
+        """With all its data, for the page of what it is about."""
         return {
             "seq": self.seq,
             "kind": self.kind,
+            "object": self.object,
             "gid": self.name,
             "v": self.version,
             "at": self.at_ms,
@@ -49,6 +59,7 @@ class EventRow:
         return EventRow(
             seq=self.seq,
             kind=self.kind,
+            object=self.object,
             name=self.name,
             version=self.version,
             at_ms=self.at_ms,
@@ -64,17 +75,19 @@ class FeedItem:
 
     epoch: str
     event: EventRow
-    row: TransactionRow | None
+    row: Row | None
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> FeedItem:
         """From the JSON of one feed message."""
-        row = message.get("row")
+        row, kind = message.get("row"), message["object"]
+        made = ROWS.get(kind)
         return cls(
             epoch=str(message["epoch"]),
             event=EventRow(
                 seq=int(message["seq"]),
                 kind=message["kind"],
+                object=kind,
                 name=message["name"],
                 version=int(message["version"]),
                 at_ms=epoch_ms(message["at"]) or 0,
@@ -82,5 +95,13 @@ class FeedItem:
                 actor=message.get("actor") or "",
                 data=message.get("data") or {},
             ),
-            row=TransactionRow.read(row) if row else None,
+            row=_read(made, row) if row and made else None,
         )
+
+
+def _read(made: type[TransactionRow] | type[LockRow], row: Mapping[str, Any]) -> Row | None:
+    """The row, or None for one of another release: it must not stop what comes behind it."""
+    try:
+        return made.read(row)
+    except (KeyError, TypeError, ValueError):
+        return None

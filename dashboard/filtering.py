@@ -1,25 +1,31 @@
 """The filter language of the lists: `state:in_doubt name:bank.* -protocol:2pc age:>30s "text"`.
 
-Pure. Terms are joined by *and*; commas inside a value mean *or*; a leading minus means *not*. The
-same `Filter` judges rows in memory (`matches`) and becomes a query in `queries.transactions`.
+Pure. Terms are joined by *and*; commas inside a value mean *or*; a leading minus means *not*. Each
+list has its own `Grammar`. The same `Filter` judges rows in memory (`matches`) and becomes a query
+in `queries`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
+from coordination.locks.types import Kind
 from dashboard.limits import FILTER_CHARS, FILTER_TERMS
-from dashboard.rows import DisplayState, TransactionRow
+from dashboard.lock_rows import LockState
+from dashboard.rows import DisplayState
 
 KEYS: Final = ("state", "name", "protocol", "outcome", "participant", "node", "age")
 STATES: Final = tuple(state.value for state in DisplayState)
 OUTCOMES: Final = ("committed", "aborted", "none")
+LOCK_KEYS: Final = ("state", "name", "owner", "queue", "store", "kind")
+LOCK_STATES: Final = tuple(state.value for state in LockState)
 _UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _AGE: Final = re.compile(r"^([<>])=?(\d{1,9}(?:\.\d{1,3})?)(ms|s|min|m|h|d)$")
+_COUNT: Final = re.compile(r"^([<>])(=?)(\d{1,6})$")
 _TOKEN: Final = re.compile(r'\s*(-?)(?:([A-Za-z_]+):)?(?:"([^"]*)"|([^\s"]+))')
 
 
@@ -28,14 +34,30 @@ class FilterError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grammar:
+    """The keys of one list. `known` names the values of those keys that have a fixed set."""
+
+    keys: tuple[str, ...]
+    known: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+TRANSACTIONS: Final = Grammar(keys=KEYS, known={"state": STATES, "outcome": OUTCOMES})
+LOCKS: Final = Grammar(
+    keys=LOCK_KEYS,
+    known={"state": LOCK_STATES, "kind": tuple(kind.value for kind in Kind)},
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One condition. `values` are alternatives; for `age` there is one, kept in `age_ms`."""
+    """One condition. `values` are alternatives; an amount is one value, kept in `amount`, too."""
 
     key: str
     values: tuple[str, ...]
     negated: bool = False
-    older: bool = True
-    age_ms: int = 0
+    above: bool = True
+    amount: int = 0
+    """Milliseconds of an age, or the length of a queue."""
 
     def __str__(self) -> str:
         sign = "-" if self.negated else ""
@@ -44,31 +66,20 @@ class Term:
             value = f'"{value}"'
         return f"{sign}{value}" if self.key == "text" else f"{sign}{self.key}:{value}"
 
-    def holds(self, row: TransactionRow, now_ms: int) -> bool:
-        """Whether this condition is true of `row` at `now_ms` (negation included)."""
-        return self._plain(row, now_ms) != self.negated
+    def admits(self, amount: int) -> bool:
+        """Whether an amount lies on the side that was asked for."""
+        return amount > self.amount if self.above else amount < self.amount
 
-    def _plain(self, row: TransactionRow, now_ms: int) -> bool:
-        match self.key:
-            case "state":
-                return row.state_at(now_ms) in self.values
-            case "outcome":
-                return (row.outcome or "none") in self.values
-            case "protocol" | "node":
-                return getattr(row, self.key) in self.values
-            case "name":
-                return any(_glob(value).match(row.name) for value in self.values)
-            case "participant":
-                return any(
-                    _glob(value).match(branch.participant)
-                    for branch in row.branches
-                    for value in self.values
-                )
-            case "age":
-                age_ms = row.age_ms(now_ms)
-                return age_ms > self.age_ms if self.older else age_ms < self.age_ms
-            case _:
-                return any(value.casefold() in row.haystack for value in self.values)
+    def holds(self, row: Answering, now_ms: int) -> bool:
+        """Whether this condition is true of `row` at `now_ms` (negation included)."""
+        return row.answers(self, now_ms) != self.negated
+
+
+class Answering(Protocol):
+    """A row that can be asked whether it meets a condition."""
+
+    def answers(self, term: Term, now_ms: int) -> bool:
+        """Whether it does, negation left aside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +99,7 @@ class Filter:
         """Whether a row may enter or leave by the mere passing of time."""
         return any(term.key in {"age", "state"} for term in self.terms)
 
-    def matches(self, row: TransactionRow, now_ms: int) -> bool:
+    def matches(self, row: Answering, now_ms: int) -> bool:
         """Whether every term holds."""
         return all(term.holds(row, now_ms) for term in self.terms)
 
@@ -103,11 +114,12 @@ class Filter:
         return Filter(terms=added + rest)
 
 
-def parse(text: str) -> Filter:
+def parse(text: str, grammar: Grammar = TRANSACTIONS) -> Filter:
     """Parse a filter.
 
     Args:
         text: what stands in the filter box or the URL.
+        grammar: the keys of the list it is for.
 
     Raises:
         FilterError: unknown key or value, unbalanced quote, too long, too many terms.
@@ -125,37 +137,38 @@ def parse(text: str) -> Filter:
         found = _TOKEN.match(text, position)
         if found is None:
             raise FilterError(f"Cannot read the filter at “{text[position:].strip()[:20]}”.")
-        terms.append(_term(*found.groups()))
+        terms.append(_term(grammar, *found.groups()))
         position = found.end()
     if len(terms) > FILTER_TERMS:
         raise FilterError(f"The filter has {len(terms)} terms; {FILTER_TERMS} are allowed.")
     return Filter(terms=tuple(terms))
 
 
-def _term(sign: str, key: str | None, quoted: str | None, bare: str | None) -> Term:
+def _term(
+    grammar: Grammar, sign: str, key: str | None, quoted: str | None, bare: str | None
+) -> Term:
     value = quoted if quoted is not None else bare or ""
     negated = sign == "-"
-    if key is None and quoted is None and value.endswith(":") and value[:-1] in KEYS:
+    if key is None and quoted is None and value.endswith(":") and value[:-1] in grammar.keys:
         key, value = value[:-1], ""
     if key is None:
         return Term(key="text", values=(value,), negated=negated)
     key = key.lower()
-    if key not in KEYS:
-        raise FilterError(f"There is no “{key}:”. {_hint(key, KEYS)}")
-    if key == "age":
-        return _age(value, negated=negated)
+    if key not in grammar.keys:
+        raise FilterError(f"There is no “{key}:”. {_hint(key, grammar.keys)}")
+    if key in _AMOUNTS:
+        return _AMOUNTS[key](value, negated)
     values = tuple(part.strip() for part in value.split(",") if part.strip())
     if not values:
         raise FilterError(f"“{key}:” needs a value.")
     if key == "state":
         values = tuple(part.replace("-", "_").lower() for part in values)
-        _known(key, values, STATES)
-    elif key == "outcome":
-        _known(key, values, OUTCOMES)
+    if key in grammar.known:
+        _known(key, values, grammar.known[key])
     return Term(key=key, values=values, negated=negated)
 
 
-def _age(value: str, *, negated: bool) -> Term:
+def _age(value: str, negated: bool) -> Term:
     found = _AGE.match(value)
     if found is None:
         raise FilterError(f"“age:{value}” is no age; write age:>30s or age:<5m.")
@@ -164,25 +177,33 @@ def _age(value: str, *, negated: bool) -> Term:
         key="age",
         values=(value,),
         negated=negated,
-        older=sign == ">",
-        age_ms=int(float(number) * _UNIT_MS[unit]),
+        above=sign == ">",
+        amount=int(float(number) * _UNIT_MS[unit]),
     )
+
+
+def _queue(value: str, negated: bool) -> Term:
+    found = _COUNT.match(value)
+    if found is None:
+        raise FilterError(f"“queue:{value}” is no length; write queue:>0 or queue:<5.")
+    sign, equal, number = found.groups()
+    outside = (-1 if sign == ">" else 1) if equal else 0
+    return Term(
+        key="queue",
+        values=(value,),
+        negated=negated,
+        above=sign == ">",
+        amount=int(number) + outside,
+    )
+
+
+_AMOUNTS: Final = {"age": _age, "queue": _queue}
 
 
 def _known(key: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
     for value in values:
         if value not in known:
             raise FilterError(f"“{value}” is no {key}. {_hint(value, known)}")
-
-
-def glob_pattern(glob: str) -> str:
-    """The regular expression (Python's and PostgreSQL's) of a name with `*` and `?`."""
-    return "^" + re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".") + "$"
-
-
-@lru_cache(maxsize=512)
-def _glob(glob: str) -> re.Pattern[str]:
-    return re.compile(glob_pattern(glob))
 
 
 def _hint(word: str, known: tuple[str, ...]) -> str:

@@ -20,6 +20,16 @@ FILTER_TERMS: Final = 12
 REASON_CHARS: Final = 500
 REASON_CHARS_MIN: Final = 10
 PAYLOAD_CHARS: Final = 20_000
+GRANT_ROWS: Final = 60
+"""Grants of one lock on its page."""
+REFUSAL_ROWS: Final = 20
+QUEUE_ROWS: Final = 100
+"""Waiters of one lock on its page; the number of all is said beside them."""
+CONTENDED_ROWS: Final = 500
+"""Locks with a queue that the wait-for graph is made of."""
+WAIT_ROWS: Final = 400
+"""Waits the page lists."""
+DEADLOCK_ROWS: Final = 20
 
 # Memory of one web process.
 RING_EVENTS: Final = 5_000
@@ -47,9 +57,19 @@ PENDING_EVENTS: Final = 5_000
 # Readers.
 BOARD_S: Final = 1.0
 IDLE_BOARD_S: Final = 2.0
+FIGURES_SHARE: Final = 10
+"""Counting may take one tenth of the time, no more."""
 STREAM_BLOCK_S: Final = 2.0
 STREAM_BATCH: Final = 500
 RECORDS_POLL_S: Final = 1.0
+
+LISTS_REREAD_MS: Final = 10_000
+"""Locks are read again this often: a dispute or a lease beyond the tracked ones is no event."""
+
+ENDING_MS: Final = 5_000
+ENDING_SHARE: Final = 0.25
+"""A lease with less than this left, and less than this share of its length, is ending: whoever
+renews begins with the first third gone."""
 
 IN_DOUBT_AFTER_MS: Final = 1_000
 """Prepared and undecided for longer than this counts as in doubt."""

@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from dashboard.globs import fits
 from dashboard.limits import IN_DOUBT_AFTER_MS
+
+if TYPE_CHECKING:
+    from dashboard.filtering import Term
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -29,12 +33,17 @@ class DisplayState(StrEnum):
     HEURISTIC = "heuristic"
 
 
-def epoch_us(value: datetime | str | None) -> int | None:
-    """Microseconds since the epoch of an aware time or its ISO 8601 text, exactly."""
+def moment(value: datetime | str | None) -> datetime | None:
+    """An aware time, or the one its ISO 8601 text means."""
     if value is None or value == "":
         return None
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def epoch_us(value: datetime | str | None) -> int | None:
+    """Microseconds since the epoch of an aware time or its ISO 8601 text, exactly."""
+    at = moment(value)
+    return None if at is None else (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def epoch_ms(value: datetime | str | None) -> int | None:
@@ -154,6 +163,16 @@ class TransactionRow:
         )
 
     @property
+    def id(self) -> str:
+        """What lists know it by."""
+        return self.gid
+
+    @property
+    def edition(self) -> object:
+        """Another one whenever the row reads otherwise."""
+        return self.version
+
+    @property
     def begun_ms(self) -> int:
         """When it began, in milliseconds."""
         return self.begun_us // 1000
@@ -190,6 +209,24 @@ class TransactionRow:
     def age_ms(self, now_ms: int) -> int:
         """Begun until ended, or until now."""
         return max(0, (now_ms if self.ended_ms is None else self.ended_ms) - self.begun_ms)
+
+    def answers(self, term: Term, now_ms: int) -> bool:
+        """Whether a filter's condition is met, negation left aside."""
+        match term.key:
+            case "state":
+                return self.state_at(now_ms) in term.values
+            case "outcome":
+                return (self.outcome or "none") in term.values
+            case "protocol" | "node":
+                return getattr(self, term.key) in term.values
+            case "name":
+                return fits(self.name, term.values)
+            case "participant":
+                return any(fits(branch.participant, term.values) for branch in self.branches)
+            case "age":
+                return term.admits(self.age_ms(now_ms))
+            case _:
+                return any(value.casefold() in self.haystack for value in term.values)
 
     @property
     def order(self) -> tuple[int, int, str]:

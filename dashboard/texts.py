@@ -18,6 +18,11 @@ def duration(ms: int) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3_600} h"
 
 
+def span(ms: int) -> str:
+    """`40 ms`, `1.2 s`: for times that may be short."""
+    return f"{ms} ms" if ms < 1000 else duration(ms)
+
+
 def clock(ms: int | None, *, exact: bool = True) -> str:
     """The time of day, UTC, with milliseconds or without."""
     if ms is None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from dashboard.pages import overview, transaction, transactions, verdict
+from dashboard.pages import (
+    find,
+    lock,
+    locks,
+    overview,
+    transaction,
+    transactions,
+    verdict,
+    waits,
+)
 from dashboard.pages.login import Login, Logout
 
 app_name = "dashboard"
@@ -21,6 +30,16 @@ urlpatterns = [
     re_path(rf"^transactions/{_GID}/events\.json$", transaction.events, name="transaction-events"),
     re_path(rf"^transactions/{_GID}/retry$", transaction.retry, name="transaction-retry"),
     re_path(rf"^transactions/{_GID}/resolve$", transaction.resolve, name="transaction-resolve"),
+    path("find", find.find, name="find"),
+    path("locks/", locks.locks, name="locks"),
+    # A name may hold slashes, so what is done to a lock cannot stand behind it.
+    path("locks/<str:store>/<slug:kind>/<path:name>", lock.lock, name="lock"),
+    path("locks/<str:store>/<slug:kind>/", lock.lock, name="lock-odd"),
+    path("release-asked/<str:store>/<slug:kind>/<path:name>", lock.ask, name="lock-ask"),
+    path("release-asked/<str:store>/<slug:kind>/", lock.ask, name="lock-ask-odd"),
+    path("release-forced/<str:store>/<slug:kind>/<path:name>", lock.force, name="lock-force"),
+    path("release-forced/<str:store>/<slug:kind>/", lock.force, name="lock-force-odd"),
+    path("waits/", waits.waits, name="waits"),
     path(
         "verdicts/",
         RedirectView.as_view(pattern_name="dashboard:verdict"),

@@ -2,33 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Collection
+from time import monotonic
+from typing import Any, Final, TypeVar
 
 from dashboard.clock import now_ms
 from dashboard.feed.asking import ask
-from dashboard.queries import overview, transactions
+from dashboard.limits import FIGURES_SHARE
+from dashboard.queries import locks, overview, transactions, waits
+
+COUNTED: Final[dict[str, Callable[[int], dict[str, int]]]] = {
+    "transactions": transactions.counts,
+    "locks": locks.counts,
+}
+
+_Value = TypeVar("_Value")
+
+
+class Figure:
+    """One value read on the timer, with a stamp that grows whenever it became another one."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.stamp = 0
+        self._due_at = 0.0
+
+    async def read(self, query: Callable[[int], _Value]) -> None:
+        """Read it, unless the last reading took so long that it is not due yet."""
+        begun_at = monotonic()
+        if begun_at < self._due_at:
+            return
+        value = await ask(query, now_ms())
+        # A large table must not keep the database busy with counting it.
+        self._due_at = begun_at + (monotonic() - begun_at) * FIGURES_SHARE
+        if value != self.value:
+            self.value, self.stamp = value, self.stamp + 1
 
 
 class Board:
-    """The latest figures; each has a stamp that grows when it was read anew."""
+    """The latest figures."""
 
     def __init__(self) -> None:
         self.overview: dict[str, Any] | None = None
         self.overview_stamp = 0
-        self.counts: dict[str, int] = {}
-        self.counts_stamp = 0
+        self.counts: dict[str, Figure] = {name: Figure() for name in COUNTED}
+        self.waits = Figure()
         self.rail: dict[str, int] | None = None
 
-    async def refresh(self, *, with_overview: bool, with_counts: bool) -> None:
-        """Read what somebody looks at, and the two figures every page shows."""
-        if with_overview:
+    async def refresh(self, topics: Collection[str]) -> None:
+        """Read what somebody looks at, and the figures every page shows."""
+        if "overview" in topics:
             found = await ask(overview.read, now_ms())
             self.overview = found.wire()
             self.overview_stamp += 1
-            self.rail = {"doubt": found.doubt.count, "broken": found.broken}
-        else:
-            self.rail = await ask(overview.rail, now_ms())
-        if with_counts:
-            counts = await ask(transactions.counts, now_ms())
-            if counts != self.counts:
-                self.counts, self.counts_stamp = counts, self.counts_stamp + 1
+        self.rail = await ask(overview.rail, now_ms())
+        for name, count in COUNTED.items():
+            if name in topics:
+                await self.counts[name].read(count)
+        if "waits" in topics:
+            await self.waits.read(_waits)
+
+
+def _waits(_now_ms: int) -> dict[str, Any]:
+    return waits.read().wire()

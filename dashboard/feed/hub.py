@@ -22,9 +22,6 @@ from dashboard.feed import stream
 from dashboard.feed.asking import ask
 from dashboard.feed.board import Board
 from dashboard.feed.shelf import Shelf
-from dashboard.feed.story import Story
-from dashboard.feed.view import View
-from dashboard.filtering import Filter
 from dashboard.limits import (
     BOARD_S,
     CATCH_UP_EVENTS,
@@ -41,6 +38,9 @@ if TYPE_CHECKING:
     from dashboard.feed.subscriber import Subscriber
 
 logger = structlog.get_logger(__name__)
+
+WATCHED = frozenset({"overview", "transactions", "locks", "waits"})
+"""Topics with figures that are read on the timer."""
 
 
 class Hub:
@@ -87,28 +87,10 @@ class Hub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stream.aclose()
 
-    async def view(self, wanted: Filter) -> View:
-        """The live list behind a filter, made if nobody shows it yet; `release_view` it.
-
-        Raises:
-            TooSlowError: the database gave up on the filter.
-            TooManyViewsError: this process shows too many different filters.
-        """
+    async def opened(self) -> Shelf:
+        """What is shown, once the records were read."""
         await self._ready.wait()
-        return await self.shelf.view(wanted)
-
-    async def story(self, gid: str) -> Story:
-        """The live story of a transaction; `release_story` it."""
-        await self._ready.wait()
-        return await self.shelf.story(gid)
-
-    def release_view(self, view: View) -> None:
-        """One socket less shows it."""
-        self.shelf.release_view(view)
-
-    def release_story(self, story: Story) -> None:
-        """One socket less shows it."""
-        self.shelf.release_story(story)
+        return self.shelf
 
     def look(self) -> None:
         """Somebody opened a topic: read its figures now, not at the next turn of the clock."""
@@ -205,11 +187,9 @@ class Hub:
     async def _keep_board(self) -> None:
         while True:
             topics = {name for each in self.subscribers for name in each.topics}
-            await self.board.refresh(
-                with_overview="overview" in topics, with_counts="transactions" in topics
-            )
+            await self.board.refresh(topics)
             self._wake()
-            watched = topics & {"overview", "transactions"}
+            watched = topics & WATCHED
             try:
                 async with asyncio.timeout(BOARD_S if watched else IDLE_BOARD_S):
                     await self._looked_at.wait()

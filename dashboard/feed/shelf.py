@@ -1,140 +1,117 @@
-"""The live lists and stories that somebody shows, loaded from the records and kept by the feed."""
+"""What somebody shows: live lists, and the stories of single things; all kept by the feed."""
 
 from __future__ import annotations
 
-from dashboard.clock import now_ms
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
 from dashboard.events import FeedItem
-from dashboard.feed.asking import ask
+from dashboard.feed.lists import Lists
+from dashboard.feed.lock_story import LockStory
 from dashboard.feed.story import Story
 from dashboard.feed.view import View
-from dashboard.filtering import Filter
-from dashboard.limits import UNFINISHED_ROWS, VIEW_ROWS, VIEWS
-from dashboard.queries import history, transactions
-from dashboard.queries.bounds import TooSlowError
+from dashboard.filtering import LOCKS, TRANSACTIONS, Filter, Grammar
+from dashboard.limits import LISTS_REREAD_MS
+from dashboard.lock_rows import LockRow
+from dashboard.queries import locks, transactions
 from dashboard.rows import TransactionRow
 
-_UNFILTERED = Filter()
+GRAMMARS: Final[dict[str, Grammar]] = {"transactions": TRANSACTIONS, "locks": LOCKS}
+"""Every list there is, and the language of its filters."""
 
-
-class TooManyViewsError(Exception):
-    """This process already shows as many different filters as it may."""
+_Any = TypeVar("_Any", Story, LockStory)
 
 
 class Shelf:
-    """Views by filter, stories by gid, and the unfinished transactions that time may move."""
+    """Lists by name, stories by what they tell of."""
 
     def __init__(self) -> None:
-        self._views: dict[str, View] = {}
+        self.transactions: Lists[TransactionRow] = Lists(
+            transactions.first, moves=lambda row: row.ended_ms is None
+        )
+        self.locks: Lists[LockRow] = Lists(
+            locks.first, moves=lambda row: row.until_ms is not None, reread_ms=LISTS_REREAD_MS
+        )
         self._stories: dict[str, Story] = {}
-        self._unfinished: dict[str, TransactionRow] = {}
+        self._lock_stories: dict[str, LockStory] = {}
 
-    async def view(self, wanted: Filter) -> View:
+    async def view(self, name: str, wanted: Filter) -> View[Any]:
         """The view of a filter, seeded, with one user more.
 
         Raises: TooSlowError, TooManyViewsError.
         """
-        key = str(wanted)
-        view = self._views.get(key)
-        if view is None:
-            if len(self._views) >= VIEWS:
-                raise TooManyViewsError(f"{VIEWS} different filters are shown already.")
-            view = self._views[key] = View(wanted)
-        view.users += 1
-        try:
-            await self._seed_view(view)
-        except BaseException:
-            self.release_view(view)
-            raise
-        return view
+        return await self._lists(name).view(wanted)
+
+    def release_view(self, name: str, view: View[Any]) -> None:
+        """One user less shows it."""
+        self._lists(name).release(view)
 
     async def story(self, gid: str) -> Story:
         """The story of a transaction, seeded, with one user more."""
-        story = self._stories.setdefault(gid, Story(gid))
-        story.users += 1
-        try:
-            await self._seed_story(story)
-        except BaseException:
-            self.release_story(story)
-            raise
-        return story
-
-    def release_view(self, view: View) -> None:
-        """One user less; without any the view is dropped."""
-        view.users -= 1
-        if view.users <= 0 and self._views.get(str(view.wanted)) is view:
-            del self._views[str(view.wanted)]
+        return await _opened(self._stories, gid, Story)
 
     def release_story(self, story: Story) -> None:
         """One user less; without any the story is dropped."""
-        story.users -= 1
-        if story.users <= 0 and self._stories.get(story.gid) is story:
-            del self._stories[story.gid]
+        _closed(self._stories, story.gid, story)
+
+    async def lock_story(self, key: str) -> LockStory:
+        """The story of a lock, seeded, with one user more."""
+        return await _opened(self._lock_stories, key, LockStory)
+
+    def release_lock_story(self, story: LockStory) -> None:
+        """One user less; without any the story is dropped."""
+        _closed(self._lock_stories, story.key, story)
 
     def take(self, item: FeedItem, now: int) -> None:
         """Hand one feed item to whom it concerns."""
-        row = item.row
-        if row is not None:
-            self._note(row)
-            for view in self._views.values():
-                view.touch(row, now)
-        story = self._stories.get(item.event.name)
+        row, event = item.row, item.event
+        if isinstance(row, TransactionRow):
+            self.transactions.take(row, now)
+        elif row is not None:
+            self.locks.take(row, now)
+        stories = self._lock_stories if event.object == "lock" else self._stories
+        story = stories.get(event.name)
         if story is not None:
             story.touch(item)
 
     async def tick(self, now: int) -> bool:
-        """Let a second pass; True if a list changed or was read again."""
-        changed = False
-        for view in tuple(self._views.values()):
-            changed |= view.tick(self._unfinished.values(), now)
-            if view.thin:
-                view.unseed()
-            changed |= await self._try_view(view)
-        for story in tuple(self._stories.values()):
-            if story.broken:
-                story.unseed()
-            changed |= await self._seed_story(story)
+        """Let a second pass; True if something changed or was read again."""
+        changed = await self.transactions.tick(now)
+        changed |= await self.locks.tick(now)
+        for story in self._every_story():
+            changed |= await story.refresh()
         return changed
 
     async def reload(self) -> None:
         """Read everything again from the records."""
-        for view in self._views.values():
-            view.unseed()
-        for story in self._stories.values():
+        for story in self._every_story():
             story.unseed()
-        rows, _ = await ask(transactions.first, _UNFILTERED, now_ms=now_ms(), limit=UNFINISHED_ROWS)
-        self._unfinished = {row.gid: row for row in rows if row.ended_ms is None}
-        for view in tuple(self._views.values()):
-            await self._try_view(view)
-        for story in tuple(self._stories.values()):
-            await self._seed_story(story)
+        await self.transactions.reload()
+        await self.locks.reload()
+        for story in self._every_story():
+            await story.refresh()
 
-    def _note(self, row: TransactionRow) -> None:
-        if row.ended_ms is not None:
-            self._unfinished.pop(row.gid, None)
-        elif row.gid in self._unfinished or len(self._unfinished) < UNFINISHED_ROWS:
-            self._unfinished[row.gid] = row
+    def _every_story(self) -> list[Story | LockStory]:
+        return [*self._stories.values(), *self._lock_stories.values()]
 
-    async def _try_view(self, view: View) -> bool:
-        """Seed it if it is not; a filter that is too slow now is tried again at the next tick."""
-        try:
-            return await self._seed_view(view)
-        except TooSlowError:
-            return False
+    def _lists(self, name: str) -> Lists[Any]:
+        return self.locks if name == "locks" else self.transactions
 
-    async def _seed_view(self, view: View) -> bool:
-        async with view.loading:
-            if view.seeded:
-                return False
-            now = now_ms()
-            rows, more = await ask(transactions.first, view.wanted, now_ms=now, limit=VIEW_ROWS)
-            view.seed(rows, truncated=more, now_ms=now)
-            return True
 
-    async def _seed_story(self, story: Story) -> bool:
-        async with story.loading:
-            if story.seeded:
-                return False
-            events = await ask(history.of_transaction, story.gid)
-            row = await ask(transactions.one, story.gid)
-            story.seed(row, events)
-            return True
+async def _opened(stories: dict[str, _Any], name: str, make: Callable[[str], _Any]) -> _Any:
+    story = stories.get(name)
+    if story is None:
+        story = stories[name] = make(name)
+    story.users += 1
+    try:
+        await story.refresh()
+    except BaseException:
+        _closed(stories, name, story)
+        raise
+    return story
+
+
+def _closed(stories: dict[str, _Any], name: str, story: _Any) -> None:
+    story.users -= 1
+    if story.users <= 0 and stories.get(name) is story:
+        del stories[name]

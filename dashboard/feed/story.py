@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from dashboard.events import EventRow, FeedItem
+from dashboard.feed.asking import ask
 from dashboard.limits import STORY_EVENTS
+from dashboard.queries import history, transactions
 from dashboard.rows import TransactionRow
 
 
@@ -29,6 +31,18 @@ class Story:
     def version(self) -> int:
         """The version of the last event known."""
         return self.events[-1].version if self.events else 0
+
+    async def refresh(self) -> bool:
+        """Read it from the records unless it is whole; True if it was read."""
+        if self.broken:
+            self.unseed()
+        async with self.loading:
+            if self.seeded:
+                return False
+            events = await ask(history.of_transaction, self.gid)
+            row = await ask(transactions.one, self.gid)
+            self.seed(row, events)
+            return True
 
     def unseed(self) -> None:
         """Forget everything; items that arrive until `seed` are kept aside for it."""
@@ -57,7 +71,7 @@ class Story:
         if len(self.events) > STORY_EVENTS:
             # The beginning says what the transaction is; the middle of endless retries can go.
             del self.events[STORY_EVENTS // 2]
-        if item.row is not None:
+        if isinstance(item.row, TransactionRow):
             self.row = item.row
         self.stamp += 1
         return True

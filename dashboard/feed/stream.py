@@ -6,12 +6,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+
 from coordination import conf, registry
 from coordination.observing.feed import stream_key
-from dashboard.events import FeedItem
+from dashboard.events import ROWS, FeedItem
 from dashboard.feed.asking import ask
 from dashboard.limits import CATCH_UP_EVENTS, STREAM_BATCH, STREAM_BLOCK_S
 from dashboard.queries import history
+
+logger = structlog.get_logger(__name__)
 
 
 class Stream:
@@ -42,12 +46,19 @@ class Stream:
         command = ("XREAD", "COUNT", STREAM_BATCH, "BLOCK", block_ms, "STREAMS", self._key)
         reply: Any = await connection.blocking(*command, f"{seq}-0", block_ms=block_ms)
         entries = reply[0][1] if reply else ()
-        return [FeedItem.read(json.loads(fields[1])) for _id, fields in entries]
+        return [_item(json.loads(fields[1])) for _id, fields in entries]
 
     async def aclose(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             await self._connection.aclose()
+
+
+def _item(message: dict[str, Any]) -> FeedItem:
+    item = FeedItem.read(message)
+    if item.row is None and message.get("row") and message["object"] in ROWS:
+        logger.warning("feed_row_unreadable", kind=item.event.kind, name=item.event.name)
+    return item
 
 
 async def from_records(seq: int, *, epoch: str, limit: int = CATCH_UP_EVENTS) -> list[FeedItem]:

@@ -13,6 +13,7 @@ from dashboard.limits import FEED_LINES, PENDING_EVENTS
 
 if TYPE_CHECKING:
     from dashboard.feed.hub import Hub
+    from dashboard.feed.lock_story import LockStory
     from dashboard.feed.story import Story
     from dashboard.feed.view import View
 
@@ -63,29 +64,29 @@ class _Numbered:
         return head | {"up": [], "del": [], "agg": {}} | content
 
 
-class TransactionsTopic(_Numbered):
+class ListTopic(_Numbered):
     """The first page of a filtered list, and the counts of all states."""
 
-    def __init__(self, view: View) -> None:
-        super().__init__("transactions")
+    def __init__(self, name: str, view: View[Any]) -> None:
+        super().__init__(name)
         self.view = view
-        self._sent: dict[str, int] = {}
+        self._sent: dict[str, object] = {}
         self._stamp = -1
         self._counts = -1
 
     def frame(self, hub: Hub) -> Frame | None:
-        view = self.view
+        view, counts = self.view, hub.board.counts[self.name]
         if not view.seeded:
             return None
         if self.whole:
             window = view.window()
-            self._sent = {row.gid: row.version for row in window}
-            self._stamp, self._counts = view.stamp, hub.board.counts_stamp
+            self._sent = {row.id: row.edition for row in window}
+            self._stamp, self._counts = view.stamp, counts.stamp
             rows = [row.wire() for row in window]
             return self._snapshot(
-                hub, rows=rows, capped=view.truncated, agg={"counts": hub.board.counts}
+                hub, rows=rows, capped=view.truncated, agg={"counts": counts.value or {}}
             )
-        if view.stamp == self._stamp and hub.board.counts_stamp == self._counts:
+        if view.stamp == self._stamp and counts.stamp == self._counts:
             return None
         return self._changes(hub)
 
@@ -94,20 +95,69 @@ class TransactionsTopic(_Numbered):
         up: list[Frame] = []
         gone: list[str] = []
         if window is not None:
-            up = [row.wire() for row in window if self._sent.get(row.gid) != row.version]
-            present = {row.gid: row.version for row in window}
-            gone = [gid for gid in self._sent if gid not in present]
+            up = [row.wire() for row in window if self._sent.get(row.id) != row.edition]
+            present = {row.id: row.edition for row in window}
+            gone = [name for name in self._sent if name not in present]
             self._sent, self._stamp = present, self.view.stamp
         agg: Frame = {}
-        if hub.board.counts_stamp != self._counts:
-            self._counts = hub.board.counts_stamp
-            agg = {"counts": hub.board.counts}
+        counts = hub.board.counts[self.name]
+        if counts.stamp != self._counts:
+            self._counts = counts.stamp
+            agg = {"counts": counts.value}
         if not (up or gone or agg):
             return None
         return self._delta(hub, up=up, **{"del": gone}, agg=agg)
 
     def release(self, hub: Hub) -> None:
-        hub.release_view(self.view)
+        hub.shelf.release_view(self.name, self.view)
+
+
+class LockTopic(_Numbered):
+    """One lock: its record, and its grants and refusals whenever they changed."""
+
+    def __init__(self, story: LockStory) -> None:
+        super().__init__(f"lock:{story.key}")
+        self.story = story
+        self._stamp = self._past = -1
+
+    def frame(self, hub: Hub) -> Frame | None:
+        story = self.story
+        if not story.seeded or (story.stamp == self._stamp and not self.whole):
+            return None
+        rows = [story.row.wire_full()] if story.row is not None else []
+        past: Frame = {}
+        if self.whole or story.past_stamp != self._past:
+            past = {
+                "grants": [grant.wire() for grant in story.grants],
+                "refusals": [refusal.wire() for refusal in story.refusals],
+            }
+        self._stamp, self._past = story.stamp, story.past_stamp
+        if self.whole:
+            return self._snapshot(hub, rows=rows, agg=past)
+        return self._delta(hub, up=rows, agg=past)
+
+    def release(self, hub: Hub) -> None:
+        hub.shelf.release_lock_story(self.story)
+
+
+class WaitsTopic(_Numbered):
+    """Who waits for whom, whole whenever it changed."""
+
+    def __init__(self) -> None:
+        super().__init__("waits")
+        self._stamp = -1
+
+    def frame(self, hub: Hub) -> Frame | None:
+        found = hub.board.waits
+        if found.value is None or (found.stamp == self._stamp and not self.whole):
+            return None
+        self._stamp = found.stamp
+        if self.whole:
+            return self._snapshot(hub, agg=found.value)
+        return self._delta(hub, agg=found.value)
+
+    def release(self, hub: Hub) -> None:
+        """Nothing is shared but the board."""
 
 
 class TransactionTopic(_Numbered):
@@ -135,7 +185,7 @@ class TransactionTopic(_Numbered):
         return self._delta(hub, up=rows, ev=sent)
 
     def release(self, hub: Hub) -> None:
-        hub.release_story(self.story)
+        hub.shelf.release_story(self.story)
 
 
 class OverviewTopic(_Numbered):

@@ -10,8 +10,10 @@ from dashboard.access import viewer_required
 from dashboard.clock import now_ms
 from dashboard.limits import FEED_LINES
 from dashboard.pages.shell import page
+from dashboard.promises import PROMISES
 from dashboard.queries import history
 from dashboard.queries.overview import BUCKET_MS, Overview, read
+from dashboard.queries.verdicts import worst
 from dashboard.words import HEADLINES, VERDICTS
 
 _RECENT_BUCKETS = 2
@@ -24,7 +26,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     now = now_ms()
     found = read(now)
     events = [event.brief().wire() for event in history.latest(FEED_LINES)]
-    state = found.verdict.state_at(now)
+    state = worst(found.verdicts, now)
     return page(
         request,
         "dashboard/overview.html",
@@ -33,21 +35,27 @@ def overview(request: HttpRequest) -> HttpResponse:
         data={"overview": found.wire(), "events": events},
         found=found,
         state=state,
-        hue=VERDICTS[state][1],
+        tiles=[
+            (row, shown, VERDICTS[shown][1])
+            for row in found.verdicts
+            for shown in [row.state_at(now)]
+        ],
         headline=HEADLINES[state],
-        summary=summary(found, state),
+        summary=summary(found, state, now),
         stats=_stats(found),
     )
 
 
-def summary(found: Overview, state: VerdictState) -> str:
+def summary(found: Overview, state: VerdictState, now: int) -> str:
     """One sentence under the headline."""
     ended = sum(rate.committed + rate.aborted for rate in found.rates)
     doubt = "none in doubt" if not found.doubt.count else f"{found.doubt.count} in doubt"
     first = f"{ended:,} transactions decided in the last 5 minutes, {doubt}."
     if state is VerdictState.VIOLATED:
-        return f"{found.broken} open violations of atomicity. {first}"
-    return f"{first} {found.verdict.reason}".strip()
+        names = [PROMISES[row.name].of for row in found.verdicts if row.state_at(now) is state]
+        return f"{found.broken} open violations of {' and '.join(names)}. {first}"
+    reasons = (row.reason for row in found.verdicts if row.state_at(now) is state and row.reason)
+    return f"{first} {next(reasons, '')}".strip()
 
 
 def _stats(found: Overview) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from coordination import conf
 from dashboard import limits, words
-from dashboard.access import RESOLVE, may_resolve
+from dashboard.access import RESOLVE, may_ask, may_force, may_resolve
 from dashboard.clock import now_ms
 from dashboard.queries import history, overview
 from dashboard.queries.bounds import TooSlowError
@@ -48,10 +48,17 @@ def page(
         "words": words.for_scripts(),
         "icons": static("concord/img/icons.svg"),
         "transactions": reverse("dashboard:transactions"),
+        "locks": reverse("dashboard:locks"),
         "socket": "/ws/feed",
         "login": reverse("dashboard:login"),
-        "perms": {"resolve": resolve},
+        "perms": {
+            "resolve": resolve,
+            "ask": may_ask(request.user),
+            "force": may_force(request.user),
+        },
         "in_doubt_ms": limits.IN_DOUBT_AFTER_MS,
+        "ending_ms": limits.ENDING_MS,
+        "ending_share": limits.ENDING_SHARE,
         "page_rows": limits.PAGE_ROWS,
         "count_max": limits.COUNT_MAX,
     }
@@ -76,4 +83,4 @@ def _rail() -> dict[str, int]:
     try:
         return overview.rail(now_ms())
     except TooSlowError:
-        return {"doubt": 0, "broken": 0}
+        return {"doubt": 0, "broken": 0, "disputed": 0, "deadlocks": 0}

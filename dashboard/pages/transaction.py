@@ -14,9 +14,10 @@ from dashboard.events import EventRow
 from dashboard.limits import PAYLOAD_CHARS, REASON_CHARS, REASON_CHARS_MIN
 from dashboard.pages.acting import actor, back, reason_mistake
 from dashboard.pages.shell import page
+from dashboard.promises import ATOMICITY
 from dashboard.queries import history
 from dashboard.queries.transactions import one
-from dashboard.queries.verdicts import ATOMICITY, violations
+from dashboard.queries.verdicts import violations
 from dashboard.rows import TransactionRow
 
 _CONFIRM_CHARS = 6

@@ -15,6 +15,7 @@ from dashboard.access import viewer_required
 from dashboard.clock import now_ms
 from dashboard.filtering import STATES, Filter, FilterError, parse
 from dashboard.limits import COUNT_MAX, FILTER_CHARS
+from dashboard.pages.facets import chips, facet
 from dashboard.pages.shell import page
 from dashboard.queries.bounds import TooSlowError
 from dashboard.queries.transactions import Cursor, Page, counts
@@ -85,7 +86,7 @@ def _rendered(
         rows=rows,
         live=live,
         wanted=wanted,
-        chips=_chips(wanted),
+        chips=chips(wanted, _address),
         facets=_facets(wanted, tallies),
         older=_address(wanted, older=found.older) if found.older else "",
         newer=_address(wanted, newer=found.newer) if found.newer else "",
@@ -117,41 +118,26 @@ def _address(wanted: Filter, **query: object) -> str:
     return f"{address}?{urlencode(pairs)}" if pairs else address
 
 
-def _chips(wanted: Filter) -> list[dict[str, Any]]:
-    """Each term with the address of the list without it."""
-    return [
-        {
-            "text": str(term),
-            "key": "" if term.key == "text" else f"{'-' if term.negated else ''}{term.key}:",
-            "value": ",".join(term.values),
-            "negated": term.negated,
-            "without": _address(wanted.without(index)),
-        }
-        for index, term in enumerate(wanted.terms)
-    ]
-
-
 def _facets(wanted: Filter, tallies: dict[str, int]) -> Sequence[dict[str, Any]]:
     """Quick filters by state, with how many there are."""
     chosen = [term for term in wanted.terms if term.key == "state"]
     whole = sum(tallies.values())
-    every = {
-        "state": "",
-        "word": "All",
-        "icon": "",
-        "count": capped(whole, COUNT_MAX) if tallies else "",
-        "current": not chosen,
-        "address": _address(wanted.with_state(None)),
-    }
+    every = facet(
+        "",
+        "All",
+        "",
+        count=capped(whole, COUNT_MAX) if tallies else "",
+        current=not chosen,
+        address=_address(wanted.with_state(None)),
+    )
     states = [
-        {
-            "state": state,
-            "word": WORDS[state][0],
-            "icon": WORDS[state][1],
-            "count": capped(tallies[state], COUNT_MAX) if tallies else "",
-            "current": len(chosen) == 1 and chosen[0].values == (state,),
-            "address": _address(wanted.with_state(state)),
-        }
+        facet(
+            state,
+            *WORDS[state][:2],
+            count=capped(tallies[state], COUNT_MAX) if tallies else "",
+            current=len(chosen) == 1 and chosen[0].values == (state,),
+            address=_address(wanted.with_state(state)),
+        )
         for state in STATES
     ]
     return [every, *states]

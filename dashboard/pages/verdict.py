@@ -16,22 +16,17 @@ from dashboard.clock import now_ms
 from dashboard.limits import REASON_CHARS, REASON_CHARS_MIN, VIOLATION_ROWS
 from dashboard.pages.acting import actor, back, reason_mistake
 from dashboard.pages.shell import page
-from dashboard.queries.verdicts import TITLES, VerdictRow, verdict, violations
+from dashboard.promises import EXCLUSION, PROMISES
+from dashboard.queries.verdicts import VerdictRow, verdict, verdicts, violations
 from dashboard.texts import duration
 from dashboard.words import VERDICTS
-
-_CANNOT_SEE = (
-    "Transactions that have not ended: they are counted as in doubt, not judged.",
-    "Databases of participants that this project has no alias for.",
-    "Work that a participant did outside its own database transaction.",
-)
 
 
 @require_safe
 @viewer_required
 def show(request: HttpRequest, name: str) -> HttpResponse:
     """Render one verdict."""
-    if name not in TITLES:
+    if name not in PROMISES:
         raise Http404(f"There is no verdict {name}.")
     record, found, now = verdict(name), violations(name), now_ms()
     state = record.state_at(now)
@@ -54,7 +49,10 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         unseen=record.evidence.get("unseen_branches"),
         in_doubt=record.evidence.get("in_doubt", []),
         in_doubt_total=record.evidence.get("in_doubt_total", 0),
-        cannot_see=_CANNOT_SEE,
+        promise=PROMISES[name],
+        of_locks=name == EXCLUSION,
+        facts=_facts(record),
+        others=[row for row in verdicts() if row.name != name],
         open_ids=[row.pk for row in found if row.acknowledged_ms is None],
         obstacle="" if may_resolve(request.user) else f"You need the permission {RESOLVE}",
         reason_min=REASON_CHARS_MIN,
@@ -83,16 +81,26 @@ def acknowledge(request: HttpRequest, name: str) -> HttpResponse:
 
 def sentence(record: VerdictRow, state: VerdictState, now: int) -> str:
     """What the verdict says, in one sentence."""
+    words = PROMISES[record.name]
     if state is VerdictState.VIOLATED:
         many = "violation is" if record.violations == 1 else "violations are"
-        return f"{record.violations} {many} open among {record.checked:,} audited transactions."
+        return f"{record.violations} {many} open among {record.checked:,} {words.counted}."
     if state is VerdictState.HOLDS:
-        return f"All {record.checked:,} transactions that ended were audited; none broke it."
+        return f"All {record.checked:,} {words.checked}."
     if state is VerdictState.CHECKING:
         return f"The auditor is catching up: {record.reason}."
     if record.checked_ms is not None and now - record.checked_ms > 2 * record.period_ms:
         return f"The auditor has been silent for {duration(now - record.checked_ms)}."
     return f"Nothing can be said: {record.reason}."
+
+
+def _facts(record: VerdictRow) -> list[tuple[str, Any]]:
+    """The plain figures of the evidence, under their own names, in words."""
+    return [
+        (name.replace("_", " ").capitalize(), f"{value:,}" if isinstance(value, int) else value)
+        for name, value in record.evidence.items()
+        if isinstance(value, int | float | str)
+    ]
 
 
 def _databases(record: VerdictRow) -> list[dict[str, Any]]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db.models import QuerySet
 
 from coordination.models import Cursor, Event
-from dashboard.events import EventRow, FeedItem
+from coordination.observing.journal import CURSOR
+from dashboard.events import EventRow, FeedItem, Row
 from dashboard.limits import STORY_EVENTS
-from dashboard.queries import transactions
+from dashboard.queries import locks, transactions
 from dashboard.queries.bounds import alias
 from dashboard.rows import epoch_ms
 
-_COLUMNS: Final = ("seq", "kind", "name", "version", "at", "node", "actor", "data")
+_COLUMNS: Final = ("seq", "kind", "object", "name", "version", "at", "node", "actor", "data")
+
+_SEVERAL: Final[Mapping[str, Callable[[list[str]], Mapping[str, Row]]]] = {
+    "transaction": transactions.several,
+    "lock": locks.several,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +34,7 @@ class Position:
 
 def position() -> Position:
     """How far the observer came; seq 0 and an empty epoch before its first batch."""
-    row = Cursor.objects.using(alias()).order_by("-seq").values("seq", "epoch").first()
+    row = Cursor.objects.using(alias()).filter(name=CURSOR).values("seq", "epoch").first()
     return Position(seq=row["seq"], epoch=row["epoch"]) if row else Position(seq=0, epoch="")
 
 
@@ -45,12 +52,19 @@ def of_transaction(gid: str) -> tuple[EventRow, ...]:
 def after(seq: int, *, epoch: str, limit: int) -> tuple[FeedItem, ...]:
     """Feed items past `seq` as the records know them: what a lost stream would have said.
 
-    Each item carries its transaction's record of now, which may be newer than the event.
+    Each item carries its object's record of now, which may be newer than the event.
     """
     found = _events().filter(seq__gt=seq).order_by("seq").values(*_COLUMNS)[:limit]
     events = [_row(row) for row in found]
-    rows = transactions.several(list({event.name for event in events}))
-    return tuple(FeedItem(epoch=epoch, event=event, row=rows.get(event.name)) for event in events)
+    rows = {
+        (kind, name): row
+        for kind, several in _SEVERAL.items()
+        for name, row in several(sorted({e.name for e in events if e.object == kind})).items()
+    }
+    return tuple(
+        FeedItem(epoch=epoch, event=event, row=rows.get((event.object, event.name)))
+        for event in events
+    )
 
 
 def latest(limit: int) -> tuple[EventRow, ...]:
@@ -67,6 +81,7 @@ def _row(row: dict[str, Any]) -> EventRow:
     return EventRow(
         seq=row["seq"] or 0,
         kind=row["kind"],
+        object=row["object"],
         name=row["name"],
         version=row["version"],
         at_ms=epoch_ms(row["at"]) or 0,

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from coordination.observing.records import Intervention
 from coordination.transactions.records import RollUp, TransactionRecord
 from dashboard import panels
+from dashboard.addresses import address_of
 from dashboard.limits import (
     ATTENTION_ROWS,
     COUNT_MAX,
@@ -19,8 +20,16 @@ from dashboard.limits import (
     INTERVENTION_ROWS,
 )
 from dashboard.panels import Panel
+from dashboard.promises import ATOMICITY, EXCLUSION
+from dashboard.queries import waits
 from dashboard.queries.bounds import bounded
-from dashboard.queries.verdicts import ATOMICITY, VerdictRow, ViolationRow, verdict, violations
+from dashboard.queries.verdicts import (
+    VerdictRow,
+    ViolationRow,
+    open_violations,
+    verdicts,
+    violations,
+)
 from dashboard.rows import TransactionRow, epoch_ms
 
 BUCKET_MS: Final = 5_000
@@ -47,9 +56,16 @@ class Attention:
 
     kind: str
     """`violation`, `in_doubt`, `stuck` or `heuristic`."""
+    object: str
+    """`transaction` or `lock`."""
     gid: str
     text: str
     since_ms: int
+
+    @property
+    def address(self) -> str:
+        """The page of it."""
+        return address_of(self.object, self.gid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +75,14 @@ class InterventionRow:
     at_ms: int
     actor: str
     action: str
+    object: str
     gid: str
     reason: str
+
+    @property
+    def address(self) -> str:
+        """The page of what was acted on."""
+        return address_of(self.object, self.gid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +98,7 @@ class Overview:
     """Everything the overview shows beside the event list, as of `at_ms`."""
 
     at_ms: int
-    verdict: VerdictRow
+    verdicts: tuple[VerdictRow, ...]
     broken: int
     doubt: Doubt
     rates: tuple[Rate, ...]
@@ -88,7 +110,7 @@ class Overview:
         """As JSON."""
         return {
             "at": self.at_ms,
-            "verdict": self.verdict.wire(),
+            "verdicts": [verdict.wire() for verdict in self.verdicts],
             "broken": self.broken,
             "doubt": asdict(self.doubt),
             "rates": [
@@ -105,8 +127,11 @@ def read(now_ms: int) -> Overview:
     """Read it all; a handful of bounded queries."""
     now = _EPOCH + timedelta(milliseconds=now_ms)
     with bounded() as using:
-        broken = violations(ATOMICITY, open_only=True, limit=ATTENTION_ROWS)
-        record = verdict(ATOMICITY)
+        broken = (
+            *violations(ATOMICITY, open_only=True, limit=ATTENTION_ROWS),
+            *violations(EXCLUSION, open_only=True, limit=ATTENTION_ROWS),
+        )
+        records = verdicts()
         found = TransactionRecord.objects.using(using)
         doubt = _doubt(found.all(), now)
         attention = _attention(found.all(), broken, now, now_ms)
@@ -114,8 +139,8 @@ def read(now_ms: int) -> Overview:
         done = _interventions(using)
     return Overview(
         at_ms=now_ms,
-        verdict=record,
-        broken=max(len(broken), record.violations - record.acknowledged),
+        verdicts=records,
+        broken=max(len(broken), sum(each.violations - each.acknowledged for each in records)),
         doubt=doubt,
         rates=rates,
         attention=attention,
@@ -125,12 +150,18 @@ def read(now_ms: int) -> Overview:
 
 
 def rail(now_ms: int) -> dict[str, int]:
-    """The two counts every page's navigation shows: in doubt, and broken promises."""
+    """The counts every page's navigation shows: what is in doubt, broken, disputed, deadlocked."""
     now = _EPOCH + timedelta(milliseconds=now_ms)
     with bounded() as using:
         doubt = _doubt(TransactionRecord.objects.using(using).all(), now)
-        broken = len(violations(ATOMICITY, open_only=True))
-    return {"doubt": doubt.count, "broken": broken}
+        broken = open_violations()
+        disputed = len(violations(EXCLUSION, open_only=True))
+    return {
+        "doubt": doubt.count,
+        "broken": broken,
+        "disputed": disputed,
+        "deadlocks": waits.deadlocked(),
+    }
 
 
 def _in_doubt(records: QuerySet[TransactionRecord], now: datetime) -> QuerySet[TransactionRecord]:
@@ -154,7 +185,13 @@ def _attention(
     now_ms: int,
 ) -> tuple[Attention, ...]:
     items = [
-        Attention(kind="violation", gid=row.gid, text=row.sentence, since_ms=row.found_ms)
+        Attention(
+            kind="violation",
+            object="lock" if row.verdict == EXCLUSION else "transaction",
+            gid=row.gid,
+            text=row.sentence,
+            since_ms=row.found_ms,
+        )
         for row in broken
     ]
     unfinished = records.filter(ended_at__isnull=True, begun_at__lt=now - timedelta(seconds=1))
@@ -165,11 +202,20 @@ def _attention(
             kind = "stuck"
         else:
             continue
-        items.append(Attention(kind=kind, gid=row.gid, text=row.waits_for, since_ms=row.begun_ms))
+        items.append(
+            Attention(
+                kind=kind,
+                object="transaction",
+                gid=row.gid,
+                text=row.waits_for,
+                since_ms=row.begun_ms,
+            )
+        )
     astray = records.exclude(heuristic="").filter(begun_at__gt=now - HEURISTIC_FOR)
     items += [
         Attention(
             kind="heuristic",
+            object="transaction",
             gid=row.gid,
             text=row.waits_for,
             since_ms=row.ended_ms or row.begun_ms,
@@ -215,6 +261,7 @@ def _interventions(using: str) -> tuple[InterventionRow, ...]:
             at_ms=epoch_ms(row.at) or 0,
             actor=row.actor,
             action=row.action,
+            object=row.object,
             gid=row.name,
             reason=row.reason,
         )

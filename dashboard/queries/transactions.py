@@ -11,7 +11,8 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, TextField, Valu
 from django.db.models.functions import Cast
 
 from coordination.transactions.records import TransactionRecord
-from dashboard.filtering import STATES, Filter, Term, glob_pattern
+from dashboard.filtering import STATES, Filter, Term
+from dashboard.globs import glob_pattern
 from dashboard.limits import COUNT_MAX, PAGE_ROWS
 from dashboard.queries.bounds import alias, bounded
 from dashboard.rows import DisplayState, TransactionRow
@@ -224,9 +225,9 @@ def _state(term: Term) -> Q | None:
 
 
 def _age(term: Term, now_ms: int) -> Q:
-    age = timedelta(milliseconds=term.age_ms)
+    age = timedelta(milliseconds=term.amount)
     begun, ended = _moment(now_ms) - age, F("begun_at") + age
-    if term.older:
+    if term.above:
         return Q(ended_at__isnull=True, begun_at__lt=begun) | Q(ended_at__gt=ended)
     return Q(ended_at__isnull=True, begun_at__gt=begun) | Q(ended_at__lt=ended)
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db.models import QuerySet
+from django.urls import reverse
 
 from coordination.observing.records import Verdict, Violation
 from coordination.observing.types import VerdictState
+from dashboard.addresses import key_address
 from dashboard.limits import VIOLATION_ROWS
+from dashboard.promises import ATOMICITY, EXCLUSION, PROMISES
 from dashboard.queries.bounds import alias
 from dashboard.rows import epoch_ms
 
-ATOMICITY: Final = "atomicity"
-TITLES: Final[Mapping[str, str]] = {ATOMICITY: "Atomicity"}
-CLAIMS: Final[Mapping[str, str]] = {
-    ATOMICITY: "Every participant ended the way its transaction was decided."
-}
+_SEVERITY: Final = ("VIOLATED", "UNPROVEN", "CHECKING", "HOLDS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +38,12 @@ class VerdictRow:
     @property
     def title(self) -> str:
         """The promise's name."""
-        return TITLES.get(self.name, self.name)
+        return PROMISES[self.name].title
 
     @property
     def claim(self) -> str:
         """The promise in words."""
-        return CLAIMS.get(self.name, "")
+        return PROMISES[self.name].claim
 
     def state_at(self, now_ms: int) -> VerdictState:
         """Red stays red; everything else needs a check younger than two periods."""
@@ -75,7 +74,9 @@ class ViolationRow:
     """One broken rule with what shows it."""
 
     pk: int
+    verdict: str
     gid: str
+    """What broke it: a transaction's gid or a lock's key."""
     branch_seq: int
     kind: str
     sentence: str
@@ -85,11 +86,19 @@ class ViolationRow:
     acknowledged_by: str
     acknowledged_reason: str
 
+    @property
+    def address(self) -> str:
+        """The page of what broke it."""
+        if self.verdict == EXCLUSION:
+            return key_address(self.gid)
+        return reverse("dashboard:transaction", args=[self.gid])
+
     def wire(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "id": self.pk,
             "gid": self.gid,
+            "verdict": self.verdict,
             "branch": self.branch_seq,
             "kind": self.kind,
             "sentence": self.sentence,
@@ -130,6 +139,25 @@ def verdict(name: str) -> VerdictRow:
     )
 
 
+def verdicts() -> tuple[VerdictRow, ...]:
+    """Atomicity, and every other promise that somebody checks."""
+    written = set(Verdict.objects.using(alias()).values_list("name", flat=True))
+    return tuple(verdict(name) for name in PROMISES if name == ATOMICITY or name in written)
+
+
+def worst(found: Iterable[VerdictRow], now_ms: int) -> VerdictState:
+    """What can be said of all of them together."""
+    return min((row.state_at(now_ms) for row in found), key=_SEVERITY.index)
+
+
+def open_violations() -> int:
+    """How many violations of all promises nobody has acknowledged, up to `VIOLATION_ROWS`."""
+    found = Violation.objects.using(alias()).filter(
+        verdict__in=list(PROMISES), acknowledged_at__isnull=True
+    )
+    return found.order_by()[:VIOLATION_ROWS].count()
+
+
 def violations(
     name: str, *, gid: str | None = None, open_only: bool = False, limit: int = VIOLATION_ROWS
 ) -> tuple[ViolationRow, ...]:
@@ -147,6 +175,7 @@ def violations(
 def _violation(row: Violation) -> ViolationRow:
     return ViolationRow(
         pk=row.pk,
+        verdict=row.verdict,
         gid=row.gid,
         branch_seq=row.branch_seq,
         kind=row.kind,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django import template
@@ -11,11 +12,16 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboard import assets, texts, words
+from dashboard.addresses import key_address, lock_address
 from dashboard.clock import now_ms
+from dashboard.lock_rows import LockRow
+from dashboard.lock_rows import owners as owners_of
+from dashboard.rows import epoch_ms
 
 register = template.Library()
 
 _TAIL = 6
+_TOKEN_TAIL = 7
 
 
 @register.simple_tag(takes_context=True)
@@ -62,6 +68,77 @@ def state(name: str, extra: str = "") -> SafeString:
     return format_html(
         '<span class="{}" data-s="{}">{}{}</span>', classes, hue, icon(picture), word
     )
+
+
+@register.simple_tag
+def lock_state(row: LockRow, name: str, extra: str = "") -> SafeString:
+    """A lock's state: icon of the state or, while it is held, of its kind; word and colour."""
+    _, picture, hue, _ = words.LOCK_STATES[name]
+    word = words.lock_word(name, row)
+    if name == "held":
+        picture = words.KINDS.get(row.kind, picture)
+    return format_html(
+        '<span class="{}" data-s="{}">{}{}</span>',
+        " ".join(filter(None, ("st", extra))),
+        hue,
+        icon(picture),
+        word,
+    )
+
+
+@register.simple_tag
+def grant_state(how: str) -> SafeString:
+    """How a grant stands or ended: icon, word and colour."""
+    word, picture, hue = words.GRANTS.get(how, words.GRANTS["released"])
+    return format_html('<span class="st" data-s="{}">{}{}</span>', hue, icon(picture), word)
+
+
+@register.filter
+def lock_url(row: LockRow) -> str:
+    """The page of a lock."""
+    return lock_address(row.store, row.kind, row.name)
+
+
+@register.filter
+def key_name(key: str) -> str:
+    """The name in a lock's key, or what else it is."""
+    return key.split(" ", 2)[-1]
+
+
+@register.filter
+def key_url(key: str) -> str:
+    """The page of the lock with this key."""
+    return key_address(key)
+
+
+@register.filter
+def token_tail(token: int | str) -> str:
+    """The last digits of a token, the part people compare."""
+    return f"…{str(token)[-_TOKEN_TAIL:]}"
+
+
+@register.filter
+def span(ms: int | None) -> str:
+    """`40 ms`, `1.2 s`: for short times."""
+    return "" if ms is None else texts.span(ms)
+
+
+@register.filter
+def since_time(at: datetime | None) -> str:
+    """How long ago a time was."""
+    return since(epoch_ms(at))
+
+
+@register.filter
+def tail_of(token: int) -> str:
+    """The digits of a token that are typed to confirm."""
+    return str(token)[-_TAIL:]
+
+
+@register.filter
+def owners(row: LockRow) -> str:
+    """`billing-1 +3`."""
+    return owners_of(row.holders)
 
 
 @register.simple_tag

@@ -71,6 +71,7 @@ def wire(history: list) -> list[dict]:
         EventRow(
             seq=event.version,
             kind=event.kind,
+            object=event.object,
             name=event.name,
             version=event.version,
             at_ms=epoch_ms(event.at) or 0,

@@ -45,8 +45,10 @@ document.addEventListener("click", (event) => {
 
 const GO = {
   o: '.rail [title="Overview"]',
+  l: '.rail [title="Locks"]',
   t: '.rail [title="Transactions"]',
   v: '.rail [title="Verdicts"]',
+  w: '.rail [title="Wait-for"]',
 };
 let going = 0;
 

@@ -19,6 +19,26 @@ export const Gid = ({ gid }) =>
 export const tail = (gid) => gid.slice(-TAIL);
 export const address = (gid) => `${shell.transactions}${encodeURIComponent(gid)}/`;
 
+// A name with such a part would not arrive as it is: browsers and servers resolve paths.
+const ODD = new Set(["", ".", ".."]);
+
+// The page of a lock by its key, `store kind name`; the same as `addresses.py`.
+export function lockAddress(key) {
+  const [store, kind] = key.split(" ", 2);
+  const name = key.slice(store.length + kind.length + 2);
+  const start = `${shell.locks}${encodeURIComponent(store)}/${kind}/`;
+  const parts = name.split("/");
+  if (parts.some((part) => ODD.has(part))) return `${start}?name=${encodeURIComponent(name)}`;
+  return start + parts.map(encodeURIComponent).join("/");
+}
+
+export const keyName = (key) => key.split(" ").slice(2).join(" ") || key;
+
+// What an event or an intervention is about.
+export const addressOf = (object, name) => (object === "lock" ? lockAddress(name) : address(name));
+export const Named = ({ object, name }) =>
+  object === "lock" ? html`<span class="mono">${keyName(name)}</span>` : html`<${Gid} gid=${name} />`;
+
 // State = icon + word + colour. A finished row keeps a coloured icon and loses the coloured word.
 export const State = ({ state, extra = "" }) => {
   const [word, icon, hue, ended] = shell.words.states[state];

@@ -10,7 +10,7 @@ import { Topic } from "../live/topic.js";
 import { follow, Rates, Spark } from "../parts/chart.js";
 import { tell } from "../parts/events.js";
 import { freshness, verdictAt } from "../parts/verdict.js";
-import { address, Fragment, Gid, html, Icon, render, tail, VerdictState } from "../ui.js";
+import { addressOf, Fragment, html, Icon, keyName, Named, render, tail, VerdictState } from "../ui.js";
 
 const BUCKET_S = 5;
 const RECENT = 2;
@@ -20,19 +20,23 @@ const board = signal(data.overview);
 const events = signal(data.events);
 const left = signal(0);
 let holding = false;
-const state = computed(() => verdictAt(board.value.verdict, now.value));
+const SEVERITY = ["VIOLATED", "UNPROVEN", "CHECKING", "HOLDS"];
+const stateOf = (verdict) => verdictAt(verdict, now.value);
+const state = computed(() => SEVERITY.find((each) => board.value.verdicts.some((verdict) => stateOf(verdict) === each)));
+// What is worst, is what the headline is about.
+const worst = () => board.value.verdicts.filter((verdict) => stateOf(verdict) === state.value);
 
 const sum = (rates, column) => rates.reduce((total, rate) => total + rate[column], 0);
 const series = (column) => board.value.rates.map((rate) => rate[column]);
 const perSecond = (column) => sum(board.value.rates.slice(-RECENT), column) / (RECENT * BUCKET_S);
 
 function Headline() {
-  const { verdict, doubt, rates, broken } = board.value;
+  const { doubt, rates, broken } = board.value;
   const ended = number(sum(rates, 2) + sum(rates, 3));
   const inDoubt = doubt.count ? `${number(doubt.count)} in doubt` : "none in doubt";
-  const violated = state.value === "VIOLATED" ? `${broken} open violation${broken === 1 ? "" : "s"} of atomicity. ` : "";
+  const violated = state.value === "VIOLATED" ? `${broken} open violation${broken === 1 ? "" : "s"} of ${worst().map(({ name }) => shell.words.promises[name].of).join(" and ")}. ` : "";
   return html`<div><h1>${shell.words.headlines[state.value]}</h1>
-    <p>${violated}${ended} transactions decided in the last 5 minutes, ${inDoubt}. ${reason(verdict)}</p></div>`;
+    <p>${violated}${ended} transactions decided in the last 5 minutes, ${inDoubt}. ${reason(worst()[0])}</p></div>`;
 }
 
 function reason(verdict) {
@@ -43,14 +47,13 @@ function reason(verdict) {
   return verdict.reason ? `${verdict.reason[0].toUpperCase()}${verdict.reason.slice(1)}.` : "";
 }
 
-function Tile() {
-  const verdict = board.value.verdict;
-  const [, hue] = shell.words.verdicts[state.value];
+function Tile({ verdict }) {
+  const [, hue] = shell.words.verdicts[stateOf(verdict)];
   const since = verdict.at === null ? "" : `checked ${duration(now.value - verdict.at)} ago`;
   return html`<a class="vt" data-v=${hue} href=${`/verdicts/${verdict.name}/`}>
-    <header><${VerdictState} state=${state.value} /><span class="ago">${since}</span></header>
-    <h2>${verdict.title}</h2><p>${verdict.claim}</p><${Strip} hue=${hue} />
-    <footer><span><b>${number(verdict.checked)}</b> audited</span><span>${number(verdict.violations)} open violation${verdict.violations === 1 ? "" : "s"}</span></footer>
+    <header><${VerdictState} state=${stateOf(verdict)} /><span class="ago">${since}</span></header>
+    <h2>${verdict.title}</h2><p>${verdict.claim}</p>${verdict.name === "atomicity" && html`<${Strip} hue=${hue} />`}
+    <footer><span><b>${number(verdict.checked)}</b> ${verdict.name === "atomicity" ? "audited" : "grants compared"}</span><span>${number(verdict.violations)} open violation${verdict.violations === 1 ? "" : "s"}</span></footer>
     <svg class="fresh" aria-hidden="true"><rect width=${`${Math.round(freshness(verdict, now.value) * 100)}%`} height="2" /></svg></a>`;
 }
 
@@ -67,7 +70,7 @@ function Strip({ hue }) {
 const Panel = ({ panel }) => html`<section class="vt panel-tile"><h2>${panel.title}</h2><dl>
   ${panel.rows.map((row) => html`<div data-s=${row.state}><dt>${row.label}</dt><dd>${row.value}</dd></div>`)}</dl></section>`;
 
-const Tiles = () => html`<${Fragment}><${Tile} />${board.value.panels.map((panel) => html`<${Panel} key=${panel.key} panel=${panel} />`)}<//>`;
+const Tiles = () => html`<${Fragment}>${board.value.verdicts.map((verdict) => html`<${Tile} key=${verdict.name} verdict=${verdict} />`)}${board.value.panels.map((panel) => html`<${Panel} key=${panel.key} panel=${panel} />`)}<//>`;
 
 const Stat = ({ icon, label, value, unit, note, spark, hue = "" }) => html`<div class="stat">
   <dt>${icon && html`<${Icon} name=${icon} />`}${label}</dt><dd class=${`v ${hue}`}>${value}${unit && html`<small>${unit}</small>`}</dd>
@@ -91,7 +94,7 @@ function Stats() {
 }
 
 const ATTENTION = {
-  violation: ["bad", "bad", (gid) => `Violation in ${tail(gid)}`],
+  violation: ["bad", "bad", (gid, object) => `Violation in ${object === "lock" ? keyName(gid) : tail(gid)}`],
   in_doubt: ["doubt", "wait", (gid) => `${tail(gid)} is in doubt`],
   stuck: ["glass", "wait", (gid) => `${tail(gid)} is slow`],
   heuristic: ["bolt", "wait", (gid) => `${tail(gid)} ended against its decision`],
@@ -100,22 +103,22 @@ const ATTENTION = {
 function Attention() {
   const items = board.value.attention;
   document.getElementById("attention-count").textContent = items.length;
-  if (items.length === 0) return html`<li class="none"><p>Nothing. Every transaction is on its way or ended.</p></li>`;
+  if (items.length === 0) return html`<li class="none"><p>Nothing. No promise is broken, and every transaction is on its way or ended.</p></li>`;
   return items.map((item) => {
     const [icon, hue, title] = ATTENTION[item.kind];
-    return html`<li key=${item.kind + item.gid} data-s=${hue}><${Icon} name=${icon} /><a href=${address(item.gid)}>${title(item.gid)}</a>
+    return html`<li key=${item.kind + item.gid} data-s=${hue}><${Icon} name=${icon} /><a href=${addressOf(item.object, item.gid)}>${title(item.gid, item.object)}</a>
       <time>${duration(now.value - item.since_ms)}</time><p>${item.text}</p></li>`;
   });
 }
 
-const DONE = { retry: "Sent again", commit: "Resolved commit", abort: "Resolved abort", acknowledge: "Acknowledged" };
+const DONE = { retry: "Sent again", commit: "Resolved commit", abort: "Resolved abort", acknowledge: "Acknowledged", force: "Taken away", forced: "Taken away", revoke: "Asked back", revoke_asked: "Asked back" };
 
 function Interventions() {
   const rows = board.value.interventions;
   if (rows.length === 0) return html`<p class="pad dim">Nobody had to do anything by hand.</p>`;
-  return html`<table class="t ph2"><thead><tr><th scope="col">Time</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">Transaction</th><th scope="col" class="cut">Reason</th></tr></thead>
+  return html`<table class="t ph2"><thead><tr><th scope="col">Time</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">On</th><th scope="col" class="cut">Reason</th></tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${`${row.at_ms}${row.gid}`}><td class="mono pb">${clock(row.at_ms, false)}</td><td>${row.actor}</td>
-      <td class="main ps">${DONE[row.action] ?? row.action}</td><td class="pm"><a href=${address(row.gid)}><${Gid} gid=${row.gid} /></a></td><td class="cut pa">${row.reason}</td></tr>`)}</tbody></table>`;
+      <td class="main ps">${DONE[row.action] ?? row.action}</td><td class="pm"><a href=${addressOf(row.object, row.gid)}><${Named} object=${row.object} name=${row.gid} /></a></td><td class="cut pa">${row.reason}</td></tr>`)}</tbody></table>`;
 }
 
 function Events() {
@@ -123,7 +126,7 @@ function Events() {
     const [icon, hue, text] = tell(event);
     const branch = event.data.seq === undefined ? "" : `branch ${event.data.seq} `;
     return html`<li key=${event.seq} data-s=${hue}><time>${clock(event.at)}</time><${Icon} name=${icon} />
-      <span><a href=${address(event.gid)}><b>${tail(event.gid)}</b></a> ${branch}${text}</span></li>`;
+      <span><a href=${addressOf(event.object, event.gid)}><b>${event.object === "lock" ? keyName(event.gid) : tail(event.gid)}</b></a> ${branch}${text}</span></li>`;
   });
 }
 

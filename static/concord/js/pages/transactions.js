@@ -1,24 +1,12 @@
-// The live list. Rows change in place; the order waits while somebody points at the list.
-import { signal, batch } from "@preact/signals-core";
+// The live list of transactions.
 import "@preact/signals";
 import { useRef } from "preact/hooks";
 import "../shell.js";
-import { data, shell } from "../boot.js";
-import { capped, clock, duration, number } from "../format.js";
+import { shell } from "../boot.js";
+import { clock, duration } from "../format.js";
 import { now } from "../live/clock.js";
-import { subscribe } from "../live/socket.js";
-import { Topic } from "../live/topic.js";
-import { address, Gid, html, Phase, render, State, stateAt } from "../ui.js";
-
-const body = document.getElementById("rows");
-const empty = document.getElementById("empty");
-const waiting = document.getElementById("waiting");
-const holdButton = document.getElementById("hold");
-
-const rows = new Map(); // gid → signal of the row
-const order = signal([]);
-let held = false;
-let pointed = false;
+import { liveList } from "../live/list.js";
+import { address, Gid, html, Phase, State, stateAt } from "../ui.js";
 
 // Unfinished first, oldest first; then the newest begun. The same key as on the server.
 function before(a, b) {
@@ -28,69 +16,9 @@ function before(a, b) {
   return time || (a.gid < b.gid ? -1 : 1);
 }
 
-function arrange() {
-  const all = [...rows.values()].map((row) => row.peek()).sort(before);
-  for (const row of all.splice(shell.page_rows)) rows.delete(row.gid);
-  order.value = all.map((row) => row.gid);
-  waiting.hidden = true;
-  empty.hidden = all.length > 0;
-  document.getElementById("shown").textContent = `${all.length} shown, unfinished first, then newest`;
-}
-
-function rearrange() {
-  if (!held && !pointed) {
-    arrange();
-    return;
-  }
-  const known = new Set(order.peek());
-  const fresh = [...rows.keys()].filter((gid) => !known.has(gid)).length;
-  waiting.textContent = `${number(fresh)} newer held back`;
-  waiting.hidden = fresh === 0;
-}
-
-function put(row) {
-  const known = rows.get(row.gid);
-  if (known === undefined) rows.set(row.gid, signal(row));
-  else if (known.peek().v <= row.v) known.value = row;
-}
-
-function snapshot(frame) {
-  batch(() => {
-    const present = new Set(frame.rows.map((row) => row.gid));
-    for (const gid of rows.keys()) if (!present.has(gid)) rows.delete(gid);
-    frame.rows.forEach(put);
-    rearrange();
-  });
-  figures(frame);
-}
-
-function delta(frame) {
-  batch(() => {
-    frame.up.forEach(put);
-    // While held, a row that left the filter stays to be looked at; it goes with the next order.
-    for (const gid of frame.del) rows.delete(gid);
-    rearrange();
-  });
-  figures(frame);
-}
-
-function figures(frame) {
-  document.getElementById("asof").textContent = `as of seq ${number(frame.seq)}`;
-  const counts = frame.agg.counts;
-  if (!counts || Object.keys(counts).length === 0) return;
-  const whole = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  for (const facet of document.querySelectorAll("#facets a")) {
-    const count = facet.dataset.state === "" ? whole : counts[facet.dataset.state];
-    facet.querySelector(".n").textContent = capped(count, shell.count_max);
-  }
-}
-
 const OUTCOMES = { committed: ["ok", "commit"], aborted: ["mid", "abort"] };
-const kept = new Map(); // rows still shown although they left, while the order is held
 
-function Row({ gid }) {
-  const source = rows.get(gid) ?? kept.get(gid);
-  kept.set(gid, source);
+function Row({ source }) {
   const row = source.value;
   const moment = row.ended ?? now.value;
   const state = row.ended === null ? stateAt(row, moment) : row.state;
@@ -98,9 +26,9 @@ function Row({ gid }) {
   const first = useRef(state);
   // Most go by within a second; only a change one could have waited for is worth a flash.
   if (first.current !== state) first.current = moment - row.begun > 1000 ? null : state;
-  return html`<tr data-gid=${gid}>
+  return html`<tr data-gid=${row.gid}>
     <td class="ps"><span key=${state} class=${first.current === null ? "flash" : ""}><${State} state=${state} /></span></td>
-    <td class="pm"><a href=${address(gid)}><${Gid} gid=${gid} /></a></td>
+    <td class="pm"><a href=${address(row.gid)}><${Gid} gid=${row.gid} /></a></td>
     <td><span class="mono">${row.name}</span></td>
     <td class="pa"><${Phase} marks=${row.marks} doubt=${state === "in_doubt"} label=${row.waits} /></td>
     <td class="cut"><span class=${row.ended === null ? "" : "dim"}>${row.waits}</span></td>
@@ -109,26 +37,14 @@ function Row({ gid }) {
     <td class="mono">${clock(Math.floor(row.begun))}</td></tr>`;
 }
 
-function Rows() {
-  const shown = order.value;
-  for (const gid of kept.keys()) if (!shown.includes(gid)) kept.delete(gid);
-  return shown.map((gid) => html`<${Row} key=${gid} gid=${gid} />`);
-}
+const whole = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
+whole.most = shell.count_max;
 
-if (data.live) {
-  data.rows.forEach(put);
-  arrange();
-  body.replaceChildren();
-  render(html`<${Rows} />`, body);
-  body.addEventListener("pointerenter", (event) => { pointed = event.pointerType === "mouse"; });
-  body.addEventListener("pointerleave", () => { pointed = false; rearrange(); });
-  holdButton.addEventListener("click", () => {
-    held = !held;
-    holdButton.setAttribute("aria-pressed", String(held));
-    holdButton.querySelector("span").textContent = held ? "Follow" : "Hold still";
-    rearrange();
-  });
-  subscribe(new Topic("transactions", { filter: data.filter, onSnap: snapshot, onDelta: delta }));
-} else {
-  document.getElementById("asof").textContent += ", not live: only the first page is";
-}
+liveList({
+  topic: "transactions",
+  idOf: (row) => row.gid,
+  before,
+  Row,
+  order: "unfinished first, then newest",
+  whole,
+});

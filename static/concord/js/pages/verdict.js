@@ -14,13 +14,14 @@ import { html, Icon, render, VerdictState } from "../ui.js";
 const verdict = signal(data.verdict);
 const known = data.violations.filter((violation) => violation.acknowledged === null).length;
 
-function sentence(state, { checked, violations, reason, at, period }) {
+function sentence(state, { name, checked, violations, reason, at, period }) {
+  const words = shell.words.promises[name];
   const count = number(checked);
   if (state === "VIOLATED") {
     const fresh = violations > known ? " Reload to see the newest." : "";
-    return `${violations} violation${violations === 1 ? " is" : "s are"} open among ${count} audited transactions.${fresh}`;
+    return `${violations} violation${violations === 1 ? " is" : "s are"} open among ${count} ${words.counted}.${fresh}`;
   }
-  if (state === "HOLDS") return `All ${count} transactions that ended were audited; none broke it.`;
+  if (state === "HOLDS") return `All ${count} ${words.checked}.`;
   if (state === "CHECKING") return `The auditor is catching up: ${reason}.`;
   if (at !== null && now.value - at > 2 * period) return `The auditor has been silent for ${duration(now.value - at)}.`;
   return `Nothing can be said: ${reason}.`;
@@ -40,6 +41,9 @@ effect(() => {
     record.at === null ? "never" : `${clock(record.at, false)}, ${duration(now.value - record.at)} ago`;
 });
 
-const take = (frame) => { if (frame.agg.verdict) verdict.value = frame.agg.verdict; };
+const take = (frame) => {
+  const fresh = frame.agg.verdicts?.find(({ name }) => name === verdict.peek().name);
+  if (fresh) verdict.value = fresh;
+};
 subscribe(new Topic("overview", { onSnap: take, onDelta: take }));
 watchAcknowledge();

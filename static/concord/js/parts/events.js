@@ -18,7 +18,22 @@ function voted(data, using) {
   return ["check", "ok", `voted ${how}${using ? ` on ${using}` : ""}`];
 }
 
+const UNSAID = "its lease ran out";
+const by = (data) => data.said?.actor ?? data.actor ?? "somebody";
+const why = (data) => because(data.said?.reason ?? data.reason);
+
 const TELL = {
+  "lock.granted": (data) => ["lock", "", `granted to ${data.who?.owner ?? "its owner"}`],
+  "lock.handed": (data) => ["arrow", "", `handed to ${data.who?.owner ?? "the next"}`],
+  "lock.waiting": (data) => ["glass", "", `${data.who?.owner ?? "somebody"} waits`],
+  "lock.renewed": () => ["clock", "", "renewed"],
+  "lock.released": () => ["unlock", "", "released"],
+  "lock.expired": () => ["clock", "wait", UNSAID],
+  "lock.gave_up": () => ["ended", "", "a waiter left"],
+  "lock.forced": (data) => ["bolt", "wait", `taken away by ${by(data)}${why(data)}`],
+  "lock.revoke_asked": (data) => ["send", "wait", `asked back by ${by(data)}${why(data)}`],
+  "lock.release_refused": () => ["fence", "", "a former holder was refused"],
+
   "transaction.begun": (data) =>
     ["tx", "", `began; ${plural(data.of ?? data.branches?.length ?? 0, "branch")} durable`],
   "branch.sent": (data) => ["send", "", `sent ${VERBS[data.phase] ?? data.phase} again, try ${data.attempt}`],

@@ -1,1 +1,1 @@
-"""Measurements side by side: `python -m bench transactions`. They print, and assert nothing."""
+"""Measurements side by side: `python -m bench locks`. They print, and assert nothing."""

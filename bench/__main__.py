@@ -4,10 +4,10 @@ import argparse
 import json
 import sys
 
-from bench import transactions
+from bench import locks, transactions
 from config.servers import ServerError
 
-PARTS = {"transactions": transactions.measure}
+PARTS = {"transactions": transactions.measure, "locks": locks.measure}
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Cases in processes of their own, so that nobody's background threads disturb the others.
 
-An agent is `python -m bench.agent <module>`: it makes the cases of that module's `cases()` and runs
-what it is told by lines of JSON on its standard input.
+An agent is `python -m bench.agent <parent> <module> …`: it makes the cases of that module's
+`cases(…)` and runs what it is told by lines of JSON on its standard input.
 """
 
 import json
@@ -17,9 +17,11 @@ from bench.chunks import CaseFailed, Chunk
 class Agent:
     """One such process, until the block ends."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, *arguments: str, chunk: type[Chunk] = Chunk) -> None:
+        """Start it; its cases answer with a `chunk`."""
+        self.chunk = chunk
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.agent", module, str(os.getpid())],
+            [sys.executable, "-m", "bench.agent", str(os.getpid()), module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -72,9 +74,10 @@ class AgentCase:
 
     def run(self, seconds: float) -> Chunk:
         value = self._agent.ask("run", case=self.name, seconds=seconds)
-        return Chunk(
-            latencies=tuple(value["latencies"]), elapsed=value["elapsed"], cpu=value["cpu"]
-        )
+        told: dict[str, Any] = {
+            field: tuple(each) if isinstance(each, list) else each for field, each in value.items()
+        }
+        return self._agent.chunk(**told)
 
     def repeat(self, operations: int) -> int:
         done: int = self._agent.ask("repeat", case=self.name, operations=operations)

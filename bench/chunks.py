@@ -22,6 +22,8 @@ class Chunk:
     """From the first call until everything the calls started is applied."""
     cpu: float
     """User and system time of the calling process."""
+    violations: int = 0
+    """How often the case did not keep what it promises."""
 
     @property
     def per_operation(self) -> float:
@@ -63,6 +65,10 @@ class Series:
     @property
     def operations(self) -> int:
         return sum(len(chunk.latencies) for chunk in self.chunks)
+
+    @property
+    def violations(self) -> int:
+        return sum(chunk.violations for chunk in self.chunks)
 
     def percentile_us(self, percent: int) -> float:
         """Of the callers' latencies in all chunks."""

@@ -2,10 +2,12 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
-from config.servers import Servers
+from config.servers import ServerError, Servers
+from config.servers.kinds import KINDS
 
 _PROFILE = {
     "DEBUG": "0",
@@ -20,25 +22,38 @@ _PROFILE = {
 
 
 @contextmanager
-def ground(broker: str) -> Iterator[Servers]:
-    """Start servers, set Django up on them, create the tables; everything ends with the block."""
+def ground(broker: str, *, optional: Sequence[str] = ()) -> Iterator[Servers]:
+    """Start servers, set Django up on them, create the tables; everything ends with the block.
+
+    Servers that are `optional` are left out where they are not to be had.
+    """
     os.environ.update(_PROFILE, BROKER=broker)
     names = ["postgresql", "redis", *(["rabbitmq"] if broker == "rabbitmq" else [])]
-    with Servers(*names) as servers:
-        os.environ.update(servers.environment)
+    with Servers(*names) as servers, TemporaryDirectory(prefix="bench-") as folder:
+        for name in optional:
+            _start_if_had(servers, name)
+        os.environ.update(servers.environment, BENCH_FOLDER=folder)
         _migrate()
         yield servers
+
+
+def _start_if_had(servers: Servers, name: str) -> None:
+    if name not in KINDS:
+        return
+    try:
+        servers.start(name)
+    except ServerError as error:
+        sys.stderr.write(f"going on without {name}: {error}\n")
 
 
 def _migrate() -> None:
     import django
     from django.core.management import call_command
-    from django.db import connections
 
     from bench import rows
 
     django.setup()
-    for alias in connections:
+    for alias in rows.DATABASES:
         call_command("migrate", database=alias, verbosity=0, interactive=False)
     rows.create()
 

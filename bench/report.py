@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import fill
-from typing import Any
+from typing import Any, Protocol
 
 from bench.chunks import Series
 from bench.counters import Cost
@@ -19,12 +19,21 @@ class Goal:
     what: str
     reach: float
     got: float | None
+    at_most: bool = False
+    """Whether less is better."""
+
+    @property
+    def reached(self) -> bool:
+        if self.got is None:
+            return False
+        return self.got <= self.reach if self.at_most else self.got >= self.reach
 
     @property
     def line(self) -> str:
         got = "-" if self.got is None else f"{self.got:.2f}"
-        reached = self.got is not None and self.got >= self.reach
-        return f"  reach {self.reach:<5g} got {got:<6} {'yes' if reached else 'no':<4} {self.what}"
+        verb = "below" if self.at_most else "reach"
+        reached = "yes" if self.reached else "no"
+        return f"  {verb} {self.reach:<5g} got {got:<6} {reached:<4} {self.what}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,12 +78,24 @@ class Table:
         return "\n".join([self.title, head, *(_line(row) for row in self.rows())])
 
 
+class Rows(Protocol):
+    """Any table of a report."""
+
+    title: str
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One a case."""
+
+    def as_text(self) -> str:
+        """As it is printed."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Report:
     """What one part of the bench found."""
 
     notes: str
-    tables: Sequence[Table]
+    tables: Sequence[Rows]
     goals: Sequence[Goal]
     failures: Sequence[str] = ()
     load: tuple[float, float] = field(default=(0.0, 0.0))
@@ -91,7 +112,10 @@ class Report:
         return "\n\n".join(blocks)
 
     def as_json(self) -> dict[str, Any]:
-        goals = [{"what": goal.what, "reach": goal.reach, "got": goal.got} for goal in self.goals]
+        goals = [
+            {"what": goal.what, "reach": goal.reach, "got": goal.got, "reached": goal.reached}
+            for goal in self.goals
+        ]
         tables = [{"title": table.title, "cases": table.rows()} for table in self.tables]
         return {
             "notes": self.notes,

@@ -177,10 +177,15 @@ def _forget_all() -> None:
         listener.forget()
 
 
+def stop_all() -> None:
+    """No listener of this process is connected any more; each begins again when it is wanted."""
+    for listener in list(_listeners):
+        listener.stop()
+
+
 def _before_a_database_is_dropped(*, connection: Any, **_: Any) -> None:
     if connection.alias == NO_DB_ALIAS:
-        for listener in list(_listeners):
-            listener.stop()
+        stop_all()
 
 
 os.register_at_fork(after_in_child=_forget_all)

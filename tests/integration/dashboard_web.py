@@ -20,6 +20,7 @@ from django.db import connection
 from django.test import Client
 
 from config.servers.ports import free_port
+from coordination.connections import postgresql_listener, postgresql_pool
 from tests.conftest import DATABASE_VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,6 +114,9 @@ def settled(transactional_db: None) -> Iterator[None]:
     """The web process lets go of the database before the test's data is truncated: a query
     over several tables can deadlock with that. With no socket and no request it has none."""
     yield
+    # This process's own, left by tests of locks.
+    postgresql_listener.stop_all()
+    postgresql_pool.drop_all()
     until = time.monotonic() + START_S
     with connection.cursor() as cursor:
         while True:

@@ -1,9 +1,10 @@
 """What an error does to the `atomic()` block that is open around it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
-from django.db import connections
+from django.db import connections, models, transaction
 
 
 @contextmanager
@@ -21,3 +22,14 @@ def unharmed(using: str, *refusals: type[Exception]) -> Iterator[None]:
         if sound:
             connection.needs_rollback = False
         raise
+
+
+def saving(
+    model: type[models.Model], using: str, *refusals: type[Exception]
+) -> AbstractContextManager[Any]:
+    """The block in which a row of `model` is saved, so that a refusal leaves nothing written."""
+    # Of several tables one may have been written before the refusal.
+    concrete = model._meta.concrete_model
+    if concrete is not None and concrete._meta.parents:
+        return transaction.atomic(using=using)
+    return unharmed(using, *refusals)

@@ -1,7 +1,7 @@
 """`FencedModel`: rows that refuse a writer whose lock has passed on."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
@@ -9,7 +9,7 @@ from django.core import checks
 from django.db import models, router, transaction
 from django.db.models.signals import class_prepared
 
-from coordination.connections.blocks import unharmed
+from coordination.connections.blocks import saving
 from coordination.exceptions import ConflictError, InvalidArgument, StaleToken
 from coordination.fencing import comparing
 from coordination.fencing.deleting import cascading, guard
@@ -47,7 +47,7 @@ class FencedModel(models.Model):
         """
         fence = fence_of(token, what=f"{self._meta.label}.save()")
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
-        with self._block(using), self._written_with(fence):
+        with saving(type(self), using, StaleToken, ConflictError), self._written_with(fence):
             super().save(*args, **kwargs)
 
     save.alters_data = True  # type: ignore[attr-defined]
@@ -99,13 +99,6 @@ class FencedModel(models.Model):
             if not isinstance(manager.get_queryset(), FencedQuerySet)
         ]
         return found
-
-    def _block(self, using: str) -> AbstractContextManager[Any]:
-        # Of several tables one may have been written before the token is compared.
-        concrete = self._meta.concrete_model
-        if concrete is not None and concrete._meta.parents:
-            return transaction.atomic(using=using)
-        return unharmed(using, StaleToken, ConflictError)
 
     @contextmanager
     def _written_with(self, fence: Fence) -> Iterator[None]:

@@ -1,13 +1,12 @@
 """`VersionedModel`: rows that refuse a writer who read an older version."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from django.core import checks
 from django.db import models, router, transaction
 
-from coordination.connections.blocks import unharmed
+from coordination.connections.blocks import saving
 from coordination.exceptions import ConflictError
 from coordination.versions import comparing
 from coordination.versions.queryset import VersionedManager, VersionedQuerySet
@@ -41,7 +40,7 @@ class VersionedModel(models.Model):
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
         before = self.__dict__.get(comparing.FIELD)
         try:
-            with self._block(using):
+            with saving(type(self), using, ConflictError):
                 super().save(*args, **kwargs)
         except BaseException:
             if before is not None:
@@ -81,13 +80,6 @@ class VersionedModel(models.Model):
             if not isinstance(manager.get_queryset(), VersionedQuerySet)
         ]
         return found
-
-    def _block(self, using: str) -> AbstractContextManager[Any]:
-        # Of several tables one may have been written before the version is compared.
-        concrete = self._meta.concrete_model
-        if concrete is not None and concrete._meta.parents:
-            return transaction.atomic(using=using)
-        return unharmed(using, ConflictError)
 
     # Where Django writes one table. `loaddata` calls `save_base(raw=True)` past `save`, so this is
     # the place that nothing gets around.

@@ -5,11 +5,10 @@ import socket
 from functools import lru_cache
 
 
+@lru_cache(maxsize=1)
 def identity() -> str:
     """Host and process id, for the history. Nothing depends on it."""
-    return f"{_host()}:{os.getpid()}"
+    return f"{socket.gethostname().split('.')[0][:40]}:{os.getpid()}"
 
 
-@lru_cache(maxsize=1)
-def _host() -> str:
-    return socket.gethostname().split(".")[0][:40]
+os.register_at_fork(after_in_child=identity.cache_clear)

@@ -7,8 +7,7 @@ count one ``INCR`` several times, and the deadline holds even when a reply trick
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import hiredis
@@ -64,7 +63,7 @@ class RedisStore:
             NotSupportedByStore: this Redis does not know the command.
             RedisReplyError: any other error reply, e.g. WRONGTYPE; not applied.
         """
-        return self._only(self._exchange((command,), self._until(deadline_ms)))
+        return self._only([self._ask(command, self._until(deadline_ms))])
 
     def pipeline(self, commands: Sequence[Command], *, deadline_ms: int | None = None) -> list[Any]:
         """Send the commands in one round trip and return their replies.
@@ -89,20 +88,17 @@ class RedisStore:
         """Return a callable for a Lua script: sent whole only when the server lacks it."""
         return Script(self, source)
 
-    @contextmanager
-    def subscribed(self, channel: str) -> "Iterator[Subscription]":
-        """Listen to a channel during the block.
+    def subscribe(self, channel: str, *, deadline_ms: int | None = None) -> "Subscription":
+        """Listen to a channel, until the subscription is closed.
 
         Raises as `call`, when it cannot be listened to.
         """
-        until = self._until(None)
+        until = self._until(deadline_ms)
         command = ("SUBSCRIBE", channel)
         wire = self._take((command,), until)
-        subscription = Subscription(wire)
         try:
             wire.send(self._pack((command,)), until)
             self._only([wire.read(until)])
-            yield subscription
         except WireLost as lost:
             wire.close()
             # Listening changes nothing, so it was not applied whatever became of it.
@@ -110,10 +106,7 @@ class RedisStore:
         except BaseException:
             wire.close()
             raise
-        if subscription.ends(self._pack((("UNSUBSCRIBE", channel),)), self._until(None)):
-            self._pool.give_back(wire)
-        else:
-            wire.close()
+        return Subscription(wire)
 
     def close(self) -> None:
         """Close the idle connections; the store stays usable."""
@@ -129,6 +122,25 @@ class RedisStore:
         (reply,) = replies
         if isinstance(reply, RedisReplyError):
             raise translate_reply(reply, self.alias)
+        return reply
+
+    def _ask(self, command: Command, until: float) -> Any:
+        """As `_exchange` of one command, in fewer steps."""
+        data = self._pack((command,))
+        wire = self._take((command,), until)
+        sent = False
+        try:
+            wire.send(data, until)
+            sent = True
+            reply = wire.read(until)
+        except WireLost as lost:
+            wire.close()
+            raise self._lost(lost, (command,), sent=sent) from lost
+        except BaseException:
+            # An interrupted exchange leaves a reply behind that belongs to nobody.
+            wire.close()
+            raise
+        self._pool.give_back(wire)
         return reply
 
     def _exchange(self, commands: Sequence[Command], until: float) -> list[Any]:
@@ -210,16 +222,34 @@ class Subscription:
         """Whether its connection was lost, so that no more can come."""
         return self._cut
 
-    def ends(self, unsubscribe: bytes, until: float) -> bool:
-        """Listen no more; whether the connection may serve others then."""
+    def close(self) -> None:
+        """Listen no more."""
+        self._cut = True
+        self._wire.close()
+
+
+class Begun:
+    """A script that was sent and whose reply is still to be read, once."""
+
+    def __init__(self, pool: Pool, wire: Wire) -> None:
+        self._pool = pool
+        self._wire = wire
+
+    def reply(self, patience_s: float) -> Any:
+        """The reply, an error reply too, if it came within `patience_s` seconds; else None."""
         try:
-            self._wire.send(unsubscribe, until)
-            while (reply := self._wire.next(until)) is not None:
-                if reply[0] == b"unsubscribe":
-                    return not self._cut
+            reply = self._wire.next(time.monotonic() + patience_s)
         except WireLost:
-            pass
-        return False
+            reply = None
+        except BaseException:
+            self._wire.close()
+            raise
+        if reply is None:
+            # It may still come, and would be taken for the reply to another command.
+            self._wire.close()
+            return None
+        self._pool.give_back(self._wire)
+        return reply
 
 
 class Script:
@@ -242,10 +272,36 @@ class Script:
         store = self._store
         until = store._until(deadline_ms)
         tail = (len(keys), *keys, *arguments)
-        (reply,) = store._exchange((("EVALSHA", self._sha, *tail),), until)
-        if _is_unknown(reply):
-            (reply,) = store._exchange((("EVAL", self._source, *tail),), until)
-        return store._only([reply])
+        reply = store._ask(("EVALSHA", self._sha, *tail), until)
+        if isinstance(reply, RedisReplyError):
+            if _is_unknown(reply):
+                reply = store._ask(("EVAL", self._source, *tail), until)
+            return store._only([reply])
+        return reply
+
+    def begin(self, keys: Sequence[Argument], arguments: Sequence[Argument] = ()) -> "Begun":
+        """Send the script and return before its reply is there.
+
+        Raises StoreUnavailable when it was not sent. A server that lacks the script (`load`) says
+        so in the reply, and does not run it.
+        """
+        store = self._store
+        until = store._until(None)
+        command = ("EVALSHA", self._sha, len(keys), *keys, *arguments)
+        wire = store._take((command,), until)
+        try:
+            wire.send(store._pack((command,)), until)
+        except WireLost as lost:
+            wire.close()
+            raise store._lost(lost, (command,), sent=False) from lost
+        except BaseException:
+            wire.close()
+            raise
+        return Begun(store._pool, wire)
+
+    def load(self, *, deadline_ms: int | None = None) -> None:
+        """Let the server have the script before it is asked to run it; errors as for `__call__`."""
+        self._store.call("SCRIPT", "LOAD", self._source, deadline_ms=deadline_ms)
 
     def many(
         self,

@@ -79,7 +79,7 @@ class Wire:
         reply = self._reader.gets()
         while reply is _PENDING:
             left_s = until - time.monotonic()
-            if left_s <= 0 or not self._poll.poll(left_s * 1000):
+            if not self._poll.poll(max(0.0, left_s) * 1000):
                 return None
             self._receive(until + 1)  # it is there; that the time is up just now is no matter
             reply = self._reader.gets()

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from coordination.exceptions import InvalidArgument, OutcomeUnknown, StoreUnavailable
 from coordination.locks.store import LockStore
+from coordination.locks.taken import Taken
 from coordination.locks.types import Held, Request, Waiting
 from coordination.locks.waiting import LOOK_LATER_S, LOOK_S, STAY_MS, ask, deadlock, give_up
 from coordination.locks.watch import process_watch
@@ -51,9 +52,7 @@ async def in_thread(call: Callable[[], T], *, store: LockStore) -> T:
         raise
 
 
-async def take(
-    store: LockStore, request: Request, *, wait_s: float | None
-) -> tuple[Held, float] | None:
+async def take(store: LockStore, request: Request, *, wait_s: float | None) -> Taken | None:
     """As `waiting.take`; a task that is cancelled leaves no grant behind."""
     until = math.inf if wait_s is None else time.monotonic() + wait_s
     try:
@@ -61,7 +60,7 @@ async def take(
         stay_ms = STAY_MS if wait_s != 0 else 0
         answer = await _ask(store, request, stay_ms=stay_ms)
         if isinstance(answer, Held):
-            return answer, sent_at
+            return Taken(answer, sent_at)
         if answer.place is None:
             return None
         return await _wait(store, request, answer, until=until)
@@ -73,7 +72,7 @@ async def take(
 
 async def _wait(
     store: LockStore, request: Request, answer: Waiting, *, until: float
-) -> tuple[Held, float] | None:
+) -> Taken | None:
     with store.bell(request) as bell, process_watch.over(request, bell) as watched:
         while time.monotonic() < until:
             ends_s = answer.look_again_ms / 1000 + LOOK_LATER_S
@@ -81,7 +80,7 @@ async def _wait(
             sent_at = time.monotonic()
             asked = await _ask(store, request, stay_ms=STAY_MS)
             if isinstance(asked, Held):
-                return asked, sent_at
+                return Taken(asked, sent_at)
             if watched.deadlocked is not None:
                 raise deadlock(watched.deadlocked, request)
             answer = asked

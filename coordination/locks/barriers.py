@@ -15,6 +15,7 @@ from coordination.locks.options import (
     seconds,
 )
 from coordination.locks.stores import lock_store
+from coordination.locks.taken import Taken
 from coordination.locks.types import Held, Kind, LockInfo, Mode
 
 KNOWN = ("using", "owner", "metadata")
@@ -75,14 +76,14 @@ class Barrier:
         """Who has come, in order."""
         return self._locks.info(self.resource)
 
-    def _let_go(self, taken: tuple[Held, float] | None, wait_s: float | None) -> Held:
+    def _let_go(self, taken: Taken | None, wait_s: float | None) -> Held:
         if taken is None:
             raise LockTimeout(
                 f"{self.resource}: fewer than {self.parties} had come after {wait_s or 0:g} s.",
                 name=self.name,
                 store=self.store,
             )
-        return taken[0]
+        return taken.held
 
     def __repr__(self) -> str:
         return f"<Barrier {self.name} for {self.parties} on {self.store}>"

@@ -6,33 +6,48 @@ connection wakes everybody.
 
 import asyncio
 import threading
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from coordination.locks.taken import Asked, Taken
 
 EARLY_MAX = 256
 
 
 class Bell:
-    """Of one waiter: a thread, or a task of a running event loop."""
+    """Of one waiter: a thread, or a task of the event loop that runs now."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Wake a thread, or a task of `loop`."""
+    def __init__(self) -> None:
+        self.told: bytes | None = None
+        """What was said with the last ring, where a store says anything."""
+        # Not `get_running_loop`, whose exception where there is none takes longer than all of this.
+        self.loop: asyncio.AbstractEventLoop | None = asyncio._get_running_loop()
         self._rung = threading.Event()
-        self._loop = loop
         self._rung_in_loop = asyncio.Event()
 
-    def ring(self) -> None:
+    def ring(self, told: bytes | None = None) -> None:
         """Wake it, from any thread. A bell that rings before anybody waits is heard too."""
+        if told is not None:
+            self.told = told
         self._rung.set()
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._rung_in_loop.set)
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._rung_in_loop.set)
+
+    @property
+    def rang(self) -> bool:
+        """Whether it rang, and nobody heard it yet."""
+        return self._rung.is_set()
 
     def wait(self, seconds: float) -> bool:
         """Whether it rang within `seconds`, in a thread."""
         rang = self._rung.wait(seconds)
         self._rung.clear()
         return rang
+
+    def claim(self, asked: Asked) -> Taken | None:
+        """What was handed over by the last ring; None when that has to be asked for."""
+        return None
 
     async def heard(self, seconds: float) -> bool:
         """Whether it rang within `seconds`, in a task of its loop."""
@@ -51,22 +66,18 @@ class Bells:
 
     def __init__(self) -> None:
         self._bells: dict[str, Bell] = {}
-        self._early: deque[str] = deque(maxlen=EARLY_MAX)
+        self._early: OrderedDict[str, bytes | None] = OrderedDict()
         """Who was rung before his bell hung there: the call that queues him has to return first."""
 
     def __len__(self) -> int:
         return len(self._bells)
 
     @contextmanager
-    def hung(self, id_: str) -> Iterator[Bell]:
+    def hung(self, id_: str, bell: Bell | None = None) -> Iterator[Bell]:
         """The bell of one request during the block."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            loop = None
-        bell = self._bells[id_] = Bell(loop)
+        bell = self._bells[id_] = bell or Bell()
         if id_ in self._early:
-            bell.ring()
+            bell.ring(self._early.pop(id_, None))
         try:
             yield bell
         finally:
@@ -76,15 +87,17 @@ class Bells:
         """Whether the one who asked with this id would hear a bell."""
         return id_ in self._bells
 
-    def ring(self, id_: str) -> None:
-        """Wake the one who asked with this id, if he is here."""
+    def ring(self, id_: str, told: bytes | None = None) -> None:
+        """Wake the one who asked with this id, if he is here; `told` is how it was handed over."""
         if (bell := self._bells.get(id_)) is not None:
-            bell.ring()
+            bell.ring(told)
             return
-        self._early.append(id_)
+        self._early[id_] = told
         # It may have been hung between the two.
         if (bell := self._bells.get(id_)) is not None:
-            bell.ring()
+            bell.ring(told)
+        elif len(self._early) > EARLY_MAX:
+            self._early.popitem(last=False)
 
     def ring_all(self) -> None:
         """Wake everybody: a wake-up may have been lost."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from coordination.exceptions import CoordinationError, LockLost, NotOwner
 from coordination.locks import asynchronous
 from coordination.locks.store import LockStore
+from coordination.locks.taken import Taken
 from coordination.locks.types import Held, Released, Request, Resource, moment
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 DRIFT, DRIFT_S = 0.01, 0.002
 """How much of a lease is not trusted: clocks that run apart, and a margin for the last step."""
+SHARE = 3
+"""A lease is renewed when a third of it is gone, so two tries may fail."""
+CLAIM_S = 0.25
+"""How long a release waits for the answer to a claim, which was sent before it."""
 
 
 class Grant:
@@ -34,15 +39,14 @@ class Grant:
     def __init__(
         self,
         request: Request,
-        held: Held,
+        taken: Taken,
         *,
         store: LockStore,
-        sent_at: float,
         waited: float,
         max_hold_ms: int | None,
         renewals: "Renewals | None",
     ) -> None:
-        """Hold what `request` was granted; `sent_at` is the monotonic time before it was sent."""
+        """Hold what `request` was granted."""
         self.request = request
         self.waited = waited
         """Seconds between asking and having it."""
@@ -55,12 +59,14 @@ class Grant:
         """Whether the store said so: then there is nothing to give back."""
         self._pid = os.getpid()
         self._given_back = False
+        held, sent_at, self._claim = taken
         self._hold_until = math.inf if max_hold_ms is None else sent_at + max_hold_ms / 1000
-        self.extended(held, sent_at=sent_at)
+        self._extend(held, sent_at)
         _grants.add(self)
-        lost_at, reason = _losses.get(store, (-math.inf, ""))
-        if sent_at <= lost_at:  # the store was lost between its answer and now
-            self.lose(reason)
+        if _losses:
+            lost_at, reason = _losses.get(store, (-math.inf, ""))
+            if sent_at <= lost_at:  # the store was lost between its answer and now
+                self.lose(reason)
 
     @property
     def resource(self) -> Resource:
@@ -109,7 +115,9 @@ class Grant:
     def lost(self) -> str | None:
         """Why it is no longer held, or None. Asks nobody."""
         if self._gone is None and not self._given_back and time.monotonic() >= self.trusted_until:
-            self.lose("its lease ended before it was renewed")
+            self.hear(patience_s=0)
+            if time.monotonic() >= self.trusted_until:
+                self.lose("its lease ended before it was renewed")
         return self._gone
 
     def ensure_held(self) -> None:
@@ -157,7 +165,10 @@ class Grant:
             raise self._not_ours(f"was not held any more: {self._gone}")
         if self._renewals is not None:
             self._renewals.forget(self)
-        if self._store.release(self.request) is Released.RELEASED:
+        released = self._store.release(self.request)
+        # It was sent before, so its answer is there: only its connection is to be freed.
+        self.hear(patience_s=CLAIM_S)
+        if released is Released.RELEASED:
             self._given_back = True
             return
         self.gone()
@@ -186,10 +197,28 @@ class Grant:
 
     def extended(self, held: Held, *, sent_at: float) -> None:
         """Take a new lease as the store gave it."""
-        lease_s = (held.until_us - held.now_us) / 1_000_000
         with self._mutex:
-            self._held = held
-            self.trusted_until = sent_at + lease_s * (1 - DRIFT) - DRIFT_S
+            self._extend(held, sent_at)
+
+    def _extend(self, held: Held, sent_at: float) -> None:
+        lease_s = (held.until_us - held.now_us) / 1_000_000
+        self._held = held
+        self.trusted_until = sent_at + lease_s * (1 - DRIFT) - DRIFT_S
+        # One that is to be given back gets no longer, however often it is renewed.
+        self.lease_s = lease_s if held.revoked_at_us is None else self.request.ttl_ms / 1000
+        self.due_at = sent_at + self.lease_s / SHARE
+
+    def hear(self, *, patience_s: float) -> bool:
+        """Whether a claim was under way and its answer came within this time: a whole lease."""
+        if self._claim is None:
+            return False
+        with self._mutex:
+            claim, self._claim = self._claim, None
+        taken = None if claim is None else claim.answer(patience_s=patience_s)
+        if taken is None:
+            return False
+        self.extended(taken.held, sent_at=taken.sent_at)
+        return True
 
     def lose(self, reason: str) -> None:
         """It may not be relied on any more; the first reason stays."""
@@ -261,7 +290,7 @@ def _all_grants() -> "list[Grant]":
 def _belong_to_the_parent() -> None:
     for grant in list(_grants):
         grant._mutex = threading.Lock()
-        grant._renewals = None
+        grant._renewals = grant._claim = None
         grant.lose("it belongs to the process this one was forked from")
 
 

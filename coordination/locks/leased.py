@@ -3,8 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +16,8 @@ from coordination.locks.leaving import give_back, leave
 from coordination.locks.options import DEFAULT, Options, seconds
 from coordination.locks.renewal import process_renewals
 from coordination.locks.stores import lock_store
-from coordination.locks.types import Held, LockInfo, Request, Resource
+from coordination.locks.taken import Taken
+from coordination.locks.types import LockInfo, Request, Resource
 
 
 class Leased:
@@ -50,22 +50,31 @@ class Leased:
         self, wait_s: float | None, *, given_up: Callable[[], bool] = waiting.never
     ) -> Grant | None:
         asynchronous.refuse_in_event_loop("acquire", "aacquire")
-        with self._alone():
+        self._begin()
+        try:
             asked_at = time.monotonic()
             request = request_for(self.resource, self._options)
-            taken = waiting.take(self._locks, request, wait_s=wait_s, given_up=given_up)
+            renewed = self._options.renew
+            taken = waiting.take(
+                self._locks, request, wait_s=wait_s, given_up=given_up, renewed=renewed
+            )
             self.grant = self._granted(request, taken, asked_at=asked_at)
             return self.grant
+        finally:
+            self._asking.release()
 
     async def aacquire(self, wait: Any = DEFAULT) -> Grant | None:
         """As `acquire`."""
         wait_s = seconds(wait, default=self._options.wait_s)
-        with self._alone():
+        self._begin()
+        try:
             asked_at = time.monotonic()
             request = request_for(self.resource, self._options)
             taken = await asynchronous.take(self._locks, request, wait_s=wait_s)
             self.grant = self._granted(request, taken, asked_at=asked_at)
             return self.grant
+        finally:
+            self._asking.release()
 
     def renew(self) -> None:
         """Let the lease begin anew. Raises as `Grant.renew`; NotOwner when nothing is held."""
@@ -134,29 +143,21 @@ class Leased:
             if kind is None:
                 raise
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _begin(self) -> None:
         """Refuse to ask for it twice at once, or while it is held."""
         if not self._asking.acquire(blocking=False):
             raise self._in_use("asked for")
-        try:
-            if (held := self.grant) is not None and held.lost is None and not held.given_back:
-                raise self._in_use("held")
-            yield
-        finally:
+        if (held := self.grant) is not None and held.lost is None and not held.given_back:
             self._asking.release()
+            raise self._in_use("held")
 
-    def _granted(
-        self, request: Request, taken: tuple[Held, float] | None, *, asked_at: float
-    ) -> Grant | None:
+    def _granted(self, request: Request, taken: Taken | None, *, asked_at: float) -> Grant | None:
         if taken is None:
             return None
-        held, sent_at = taken
         grant = Grant(
             request,
-            held,
+            taken,
             store=self._locks,
-            sent_at=sent_at,
             waited=time.monotonic() - asked_at,
             max_hold_ms=self._options.max_hold_ms,
             renewals=process_renewals if self._options.renew else None,

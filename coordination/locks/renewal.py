@@ -12,13 +12,11 @@ from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
 from coordination.exceptions import CoordinationError
-from coordination.locks.grant import Grant
+from coordination.locks.grant import SHARE, Grant
 from coordination.locks.store import LockStore
 
 logger = logging.getLogger(__name__)
 
-SHARE = 3
-"""A lease is renewed when a third of it is gone, so two tries may fail."""
 RETRY_S_MAX = 1.0
 DEADLINE_MS_MIN = 100
 IDLE_S = 5.0
@@ -32,7 +30,9 @@ class Renewals:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self._changed = threading.Condition()
+        # Reentrant: garbage is collected anywhere, and may give a grant back.
+        self._mutex = threading.RLock()
+        self._changed = threading.Condition(self._mutex)
         # Weak: what nobody can give back any more had better run out.
         self._due: WeakKeyDictionary[Grant, float] = WeakKeyDictionary()
         self._leaving: set[Grant] = set()
@@ -42,20 +42,20 @@ class Renewals:
 
     def watch(self, grant: Grant) -> None:
         """Renew it from now on."""
-        with self._changed:
-            self._due[grant] = due = _next(grant, time.monotonic())
+        with self._mutex:
+            self._due[grant] = due = grant.due_at
             self._wake(due)
 
     def give_back(self, grant: Grant) -> None:
         """Let the thread give it back soon; an error is logged, and its lease runs out."""
-        with self._changed:
+        with self._mutex:
             self._leaving.add(grant)
             self._due[grant] = due = time.monotonic()
             self._wake(due)
 
     def forget(self, grant: Grant) -> None:
         """Renew it no more."""
-        with self._changed:
+        with self._mutex:
             self._due.pop(grant, None)
             self._leaving.discard(grant)
 
@@ -86,14 +86,14 @@ class Renewals:
     def _await_due(self) -> list[Grant] | None:
         """The grants whose turn it is; None when there have been none for a while."""
         idle = False
-        with self._changed:
+        with self._mutex:
             while True:
                 now = time.monotonic()
                 due = [grant for grant, at in self._due.items() if at <= now]
                 if due:
                     for grant in due:
                         # Should the renewal fail, it is tried again this soon.
-                        self._due[grant] = now + min(RETRY_S_MAX, _lease_s(grant) / (3 * SHARE))
+                        self._due[grant] = now + min(RETRY_S_MAX, grant.lease_s / (3 * SHARE))
                     return due
                 # Woken for a lease that is given back by now, it sleeps as long as it would have
                 # for that: else the next one, due after that too, would have to wake it again.
@@ -111,6 +111,8 @@ class Renewals:
         for grant in due:
             if grant in self._leaving:
                 self._give_back(grant)
+            elif grant.hear(patience_s=0):
+                self._postpone(grant)
             elif grant.may_be_renewed:
                 by_store.setdefault(id(grant._store), (grant._store, []))[1].append(grant)
             else:
@@ -121,9 +123,10 @@ class Renewals:
     def _renew_in(self, store: LockStore, grants: list[Grant]) -> None:
         sent_at = time.monotonic()
         # A server that does not answer must not hold up the leases on the others for long.
-        with self._changed:
-            shortest_ms = min(grant.request.ttl_ms for grant in [*self._due, *grants])
-        deadline_ms = min(store.deadline_ms, max(DEADLINE_MS_MIN, shortest_ms // (2 * SHARE)))
+        with self._mutex:
+            shortest_s = min(grant.lease_s for grant in [*self._due, *grants])
+        share_ms = int(shortest_s * 1000) // (2 * SHARE)
+        deadline_ms = min(store.deadline_ms, max(DEADLINE_MS_MIN, share_ms))
         try:
             answers = store.renew([grant.request for grant in grants], deadline_ms=deadline_ms)
         except CoordinationError as error:
@@ -138,9 +141,13 @@ class Renewals:
                 self.forget(grant)
                 continue
             grant.extended(held, sent_at=sent_at)
-            with self._changed:
-                if grant in self._due:
-                    self._due[grant] = _next(grant, sent_at)
+            self._postpone(grant)
+
+    def _postpone(self, grant: Grant) -> None:
+        """It was renewed; its turn comes again."""
+        with self._mutex:
+            if grant in self._due:
+                self._due[grant] = grant.due_at
 
     def _give_back(self, grant: Grant) -> None:
         self.forget(grant)
@@ -148,14 +155,6 @@ class Renewals:
             grant.release()
         except CoordinationError as error:
             logger.warning("%r was not given back: %s", grant, error)
-
-
-def _lease_s(grant: Grant) -> float:
-    return grant.request.ttl_ms / 1000
-
-
-def _next(grant: Grant, sent_at: float) -> float:
-    return sent_at + _lease_s(grant) / SHARE
 
 
 process_renewals = Renewals()

@@ -105,6 +105,8 @@ class Waiting:
     place: int | None
     look_again_ms: int
     """When the present lease ends, so that it may be free without a word."""
+    now_us: int = 0
+    """By the store's clock, where its bell tells of a hand-over by that clock."""
 
 
 @dataclass(frozen=True, slots=True)

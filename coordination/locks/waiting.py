@@ -13,6 +13,7 @@ from coordination.exceptions import CoordinationError, Deadlock, OutcomeUnknown
 from coordination.locks.deadlocks import Deadlocked
 from coordination.locks.repeating import repeated
 from coordination.locks.store import LockStore
+from coordination.locks.taken import Asked, Taken
 from coordination.locks.types import Held, Over, Request, Waiting
 from coordination.locks.watch import process_watch
 
@@ -39,10 +40,12 @@ def take(
     *,
     wait_s: float | None,
     given_up: Callable[[], bool] = never,
-) -> tuple[Held, float] | None:
-    """Have the lock, with the monotonic time before the request for it was sent; None: busy.
+    renewed: bool = False,
+) -> Taken | None:
+    """Have the lock; None: busy.
 
-    `wait_s` None waits for ever, 0 not at all; `given_up` is looked at as often as the lock.
+    `wait_s` None waits for ever, 0 not at all; `given_up` is looked at as often as the lock. Only
+    who renews it (`renewed`) may have it before the store answered that it knows of this.
     Raises StoreUnavailable or OutcomeUnknown.
     """
     until = math.inf if wait_s is None else time.monotonic() + wait_s
@@ -50,10 +53,11 @@ def take(
     try:
         answer = ask(store, request, stay_ms=STAY_MS if wait_s != 0 else 0)
         if isinstance(answer, Held):
-            return answer, sent_at
+            return Taken(answer, sent_at)
         if answer.place is None:
             return None
-        return _wait(store, request, answer, until=until, given_up=given_up)
+        asked = Asked(answer, sent_at)
+        return _wait(store, request, asked, until=until, given_up=given_up, renewed=renewed)
     except BaseException as error:
         # Whatever ends this early, nobody is there to have what is granted after it.
         give_up(store, request, error)
@@ -97,22 +101,25 @@ def deadlock(found: Deadlocked, request: Request) -> Deadlock:
 def _wait(
     store: LockStore,
     request: Request,
-    answer: Waiting,
+    asked: Asked,
     *,
     until: float,
     given_up: Callable[[], bool],
-) -> tuple[Held, float] | None:
+    renewed: bool,
+) -> Taken | None:
     # What was handed over before it hung there rings it, too.
     with store.bell(request) as bell, process_watch.over(request, bell) as watched:
         while time.monotonic() < until and not given_up():
-            ends_s = answer.look_again_ms / 1000 + LOOK_LATER_S
+            ends_s = asked.answer.look_again_ms / 1000 + LOOK_LATER_S
             bell.wait(max(0.0, min(until - time.monotonic(), ends_s, LOOK_S)))
+            if renewed and (taken := bell.claim(asked)) is not None:
+                return taken
             sent_at = time.monotonic()
-            asked = ask(store, request, stay_ms=STAY_MS)
-            if isinstance(asked, Held):
-                return asked, sent_at
+            answer = ask(store, request, stay_ms=STAY_MS)
+            if isinstance(answer, Held):
+                return Taken(answer, sent_at)
             if watched.deadlocked is not None:
                 raise deadlock(watched.deadlocked, request)
-            answer = asked
+            asked = Asked(answer, sent_at)
     give_up(store, request)
     return None

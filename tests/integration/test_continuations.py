@@ -66,6 +66,14 @@ def until_told(count: int, *, within_s: float = 30) -> list[list[str]]:
     return lock_bodies.told()
 
 
+def until_kept(count: int) -> None:
+    """A place that is handed the lock before a keeper knows of it goes to the end of the queue."""
+    wait_until(
+        f"{count} places are kept",
+        lambda: Continuation.objects.exclude(keeper="").count() == count,
+    )
+
+
 def seen(name: str) -> LockInfo:
     return lock(name).info()
 
@@ -75,6 +83,7 @@ def test_tasks_run_one_after_the_other_in_the_order_of_asking(stack: Stack, name
         for who in "abc":
             run_locked(name, who)
         assert len(seen(name).waiters) == 3
+        until_kept(3)
 
     told = until_told(6)
 

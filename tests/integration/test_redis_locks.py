@@ -22,32 +22,14 @@ from coordination.exceptions import (
     StoreUnavailable,
 )
 from coordination.locks.api import Lock
-from coordination.locks.events import LockEvent, parse_packed
 from coordination.locks.grant import Grant
 from coordination.locks.stores import lock_store
 from coordination.locks.stores.redis import RedisLocks
 from tests.contract.locks.asking import asked, have, held, until
 from tests.integration.own_redis import CuttingProxy, OwnRedis, own_redis
+from tests.integration.redis_locks import DEADLINE_S, events, own
 
-__all__ = ["own_redis"]
-
-DEADLINE_S = 0.3
-
-
-@pytest.fixture
-def own(own_redis: OwnRedis, settings: Settings) -> OwnRedis:
-    """A Redis of this test's own as the store of locks."""
-    settings.COORDINATION = {
-        "NODE": "test",
-        "STORES": {
-            "redis": {
-                "BACKEND": "redis",
-                "LOCATION": own_redis.url,
-                "OPTIONS": {"DEADLINE": DEADLINE_S},
-            }
-        },
-    }
-    return own_redis
+__all__ = ["own", "own_redis"]
 
 
 @contextmanager
@@ -55,13 +37,6 @@ def within_the_deadline() -> Iterator[None]:
     begun = time.monotonic()
     yield
     assert time.monotonic() - begun < DEADLINE_S + 0.5
-
-
-def events(own: OwnRedis) -> list[tuple[int, LockEvent]]:
-    """Of one shard, each with its stamp."""
-    (stream,) = own.client().keys("*:events")
-    found = [(int(id_.split("-")[0]), text["e"]) for id_, text in own.client().xrange(stream)]
-    return [(stamp, parse_packed(packed, stamp=stamp)) for stamp, packed in found]
 
 
 def test_every_change_leaves_an_event_and_none_is_missing(own: OwnRedis) -> None:

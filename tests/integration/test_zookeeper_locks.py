@@ -10,6 +10,7 @@ from coordination import lock, registry
 from coordination.exceptions import LockLost, NotOwner, OutcomeUnknown, StoreUnavailable
 from coordination.locks.grant import Grant
 from coordination.locks.stores.zookeeper import ZooKeeperLocks
+from coordination.locks.taken import Taken
 from coordination.locks.types import Held, Released, moment
 from tests.contract.locks.asking import asked, have, held, pass_time, seen, until
 from tests.integration.own_zookeeper import LosingProxy, OwnZooKeeper, own_zookeeper
@@ -64,9 +65,8 @@ def test_a_grant_that_was_asked_for_before_the_loss_is_lost_too(own: ZooKeeperLo
     answer = have(own.acquire(request, stay_ms=0))
     registry.zookeeper_store("zookeeper").close()
 
-    grant = Grant(
-        *(request, answer), store=own, sent_at=sent_at, waited=0, max_hold_ms=10, renewals=None
-    )
+    taken = Taken(answer, sent_at)
+    grant = Grant(request, taken, store=own, waited=0, max_hold_ms=10, renewals=None)
 
     assert grant.lost is not None
 

@@ -32,7 +32,8 @@ from coordination.locks.waiting import LOOK_LATER_S, LOOK_S
 
 logger = logging.getLogger(__name__)
 
-TURN_S = 1.0
+TURN_S = 0.5
+"""Well below the moment that a claim may take: a lock may be handed to a place at once."""
 START_S = 60.0
 """How long a granted one holds its lock while no worker takes its message."""
 HOUSEKEEPING_S = 5.0

@@ -14,6 +14,7 @@ from coordination.locks.grant import Grant
 from coordination.locks.leaving import give_back
 from coordination.locks.renewal import process_renewals
 from coordination.locks.stores import lock_store
+from coordination.locks.taken import Taken
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +58,8 @@ def _renewed(row: Continuation) -> Grant | None:
         return None
     grant = Grant(
         request,
-        held,
+        Taken(held, sent_at),
         store=store,
-        sent_at=sent_at,
         waited=0.0,
         max_hold_ms=None,
         renewals=process_renewals,

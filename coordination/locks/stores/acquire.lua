@@ -7,7 +7,7 @@
 -- ARGV[9] kept          how long the answer is remembered, milliseconds
 -- ARGV[10] bell         channel on which its process is told   ARGV[11] who: JSON for the history
 --   → 'token since until now revoked-at index', as `told_held` has it
---     {'waiting', place from 1, microseconds until the present lease ends}
+--     {'waiting', place from 1, microseconds until the present lease ends, now}
 --     {'busy', microseconds until the present lease ends}
 --     {'over', token}   this call had it, and has it no longer
 local id, mode, ttl, stay = ARGV[4], ARGV[5], tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -16,15 +16,38 @@ local id, mode, ttl, stay = ARGV[4], ARGV[5], tonumber(ARGV[7]), tonumber(ARGV[8
 -- stands before the functions, since making them takes longer than all of this.
 if mode ~= 'party' and redis.call('EXISTS', HELD, QUEUE, ANSWER) == 0 then
     local since, ends = NOW, text(now + ttl * 1000)
-    local token = emit('lock.granted', id, '',
-        '{"mode":"' .. mode .. '","limit":' .. ARGV[6] .. ',"until":' .. ends
-            .. ',"who":' .. ARGV[11] .. '}')
+    local token = emit('lock.granted', id, '', told_who(mode, ARGV[6], ends, ARGV[11]))
     redis.call('HSET', HELD, id,
         pack('held', mode, ARGV[6], token, since, ends, ARGV[7], '', '0', ARGV[10], ARGV[11]))
     redis.call('PEXPIRE', HELD, text(ttl + ABANDONED_MS))
     -- A lease that lasts longer is memory enough.
     if tonumber(ARGV[9]) > ttl then redis.call('SET', ANSWER, token, 'PX', ARGV[9]) end
     return told_held(token, since, ends, '', '0')
+end
+
+-- One has it alone, and this call is new: behind the others it waits.
+if mode ~= 'party' and stay > 0 then
+    local all = redis.call('HGETALL', HELD)
+    local ends = all[1] and not all[3] and all[1] ~= id
+        and tonumber(string.match(all[2], '^%a+\nexclusive\n%d+\n%d+\n%d+\n(%d+)\n'))
+    if ends and ends > now and redis.call('EXISTS', ANSWER) == 0 then
+        local stays = text(now + stay * 1000)
+        local packed = pack('waiting', mode, ARGV[6], '0', NOW, stays, ARGV[7], '', '0',
+            ARGV[10], ARGV[11])
+        if redis.call('HSETNX', WAITING, id, packed) == 1 then
+            local waiting = told_who(mode, ARGV[6], stays, ARGV[11])
+            redis.call('ZADD', QUEUE, emit('lock.waiting', id, '0', waiting), id)
+            local place = redis.call('ZCARD', QUEUE)
+            if place == 1 then
+                -- Whoever asks again lets them be kept longer.
+                local kept = text((ends - now) / 1000 + ABANDONED_MS)
+                redis.call('PEXPIRE', QUEUE, kept)
+                redis.call('PEXPIRE', WAITING, kept)
+                redis.call('SADD', CONTENDED, KIND .. ' ' .. NAME)
+            end
+            return {'waiting', place, text(ends - now), NOW}
+        end
+    end
 end
 
 --#common
@@ -83,5 +106,5 @@ end
 settle(found)
 local left = text(math.max(0, (first_end(found) or now + NO_LEASE_MS * 1000) - now))
 local place = redis.call('ZRANK', QUEUE, id)
-if place then return {'waiting', place + 1, left} end
+if place then return {'waiting', place + 1, left, NOW} end
 return {'busy', left}

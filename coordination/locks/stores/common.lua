@@ -16,10 +16,8 @@ local function packed(record)
         record.ttl, record.revoke, record.index, record.bell, record.who)
 end
 
--- What an event tells of a record: who, how, beside how many, and when its lease ends.
 local function told(record)
-    return '{"mode":"' .. record.mode .. '","limit":' .. record.limit .. ',"until":' .. record.ends
-        .. ',"who":' .. record.who .. '}'
+    return told_who(record.mode, record.limit, record.ends, record.who)
 end
 
 -- Holders whose lease has not run out; the others lose theirs here.
@@ -84,11 +82,14 @@ local function first_living(wanted)
     return living
 end
 
--- Give it to a waiter, who has to say within a moment that it lives.
+-- Give it to a waiter, who has to say within a moment that it lives. It is told all of it, so
+-- that it need not ask for it first.
 local function hand(waiter, found)
     leave_queue(waiter.id)
     found[waiter.id] = grant(waiter.id, waiter.record, 'handed', CLAIM_MS)
-    redis.call('PUBLISH', waiter.record.bell, waiter.id)
+    local record = waiter.record
+    redis.call('PUBLISH', record.bell, waiter.id .. ' '
+        .. told_held(record.token, record.since, record.ends, record.revoke, record.index))
 end
 
 -- Hand the lock to those at the head of the queue who may have it now, dead ones skipped.

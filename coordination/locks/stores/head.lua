@@ -61,6 +61,12 @@ local function told_held(token, since, ends, revoke, index)
     return token .. ' ' .. since .. ' ' .. ends .. ' ' .. NOW .. ' ' .. revoke .. ' ' .. index
 end
 
+-- What an event tells of a holder or waiter: who, how, beside how many, and when its lease ends.
+local function told_who(mode, limit, ends, who)
+    return '{"mode":"' .. mode .. '","limit":' .. limit .. ',"until":' .. ends
+        .. ',"who":' .. who .. '}'
+end
+
 -- A holder's or waiter's record: strings without a newline, in this order.
 local function pack(state, mode, limit, token, since, ends, ttl, revoke, index, bell, who)
     return state .. '\n' .. mode .. '\n' .. limit .. '\n' .. token .. '\n' .. since .. '\n'

@@ -9,11 +9,12 @@ and the one it was handed to has to answer within a moment.
 
 import json
 import secrets
+import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +25,8 @@ from coordination.exceptions import CoordinationError
 from coordination.locks.bells import Bell
 from coordination.locks.repeating import repeated
 from coordination.locks.stores.redis_bells import RedisBells
+from coordination.locks.stores.redis_claims import RedisClaim, handed, held_of
+from coordination.locks.taken import Asked, Taken
 from coordination.locks.types import (
     KEPT_MS,
     Answer,
@@ -64,8 +67,8 @@ class RedisLocks:
         self.deadline_ms = store.deadline_ms
         self._store = store
         self._node = node
-        self._bells = RedisBells(store)
         self._scripts = {verb: store.script(source(verb)) for verb in VERBS}
+        self._bells = RedisBells(store, claims=self._scripts["renew"])
         self._raise = store.script((_HERE / "raise.lua").read_text())
 
     def acquire(self, request: Request, *, stay_ms: int, deadline_ms: int | None = None) -> Answer:
@@ -83,11 +86,12 @@ class RedisLocks:
             *(self._bells.channel, who),
             deadline_ms=deadline_ms,
         )
-        if (held := _held(reply)) is not None:
+        if (held := held_of(reply)) is not None:
             return held
         match reply[0]:
             case b"waiting":
-                return Waiting(place=reply[1], look_again_ms=_ms(reply[2]))
+                _, place, left, now = reply
+                return Waiting(place=place, look_again_ms=_ms(left), now_us=int(now))
             case b"busy":
                 return Waiting(place=None, look_again_ms=_ms(reply[1]))
         return Over()
@@ -111,10 +115,10 @@ class RedisLocks:
         self, requests: Sequence[Request], *, deadline_ms: int | None = None
     ) -> list[Held | CoordinationError | None]:
         """Let leases begin anew, in one round trip; None for one that is lost."""
-        calls = [self._call(each.resource, each.id, each.id, each.ttl_ms) for each in requests]
+        calls = [self._renewal(each) for each in requests]
         replies = self._scripts["renew"].many(calls, deadline_ms=deadline_ms)
         return [
-            reply if isinstance(reply, CoordinationError) else _held(reply) for reply in replies
+            reply if isinstance(reply, CoordinationError) else held_of(reply) for reply in replies
         ]
 
     def force_release(self, resource: Resource, *, actor: str, reason: str) -> list[int]:
@@ -167,7 +171,21 @@ class RedisLocks:
 
     def bell(self, request: Request) -> AbstractContextManager[Bell]:
         """What rings when this request may have been handed the lock."""
-        return self._bells.hung(request.id)
+        return self._bells.hung(request.id, partial(self._claim, request))
+
+    def _claim(self, request: Request, told: bytes, asked: Asked) -> Taken | None:
+        """Take up what was handed over, and tell Redis so without waiting for its answer."""
+        lease = handed(told, asked, now=time.monotonic())
+        if lease is None:
+            return None
+        try:
+            begun = self._scripts["renew"].begin(*self._renewal(request))
+        except CoordinationError:
+            return None  # whoever asks now is told what is wrong
+        return lease._replace(claim=RedisClaim(begun))
+
+    def _renewal(self, request: Request) -> tuple[Command, Command]:
+        return self._call(request.resource, request.id, request.id, request.ttl_ms, request.kept_ms)
 
     def _run(
         self,
@@ -221,20 +239,6 @@ def keys_of(resource: Resource) -> tuple[str, ...]:
 def _resource(member: bytes) -> Resource:
     kind, _, name = member.decode().partition(" ")
     return Resource(Kind(kind), name)
-
-
-def _held(reply: Any) -> Held | None:
-    if not isinstance(reply, bytes):
-        return None
-    token, since, until, now, revoked, index = reply.split(b" ")
-    return Held(
-        token=int(token),
-        since_us=int(since),
-        until_us=int(until),
-        now_us=int(now),
-        revoked_at_us=int(revoked) if revoked else None,
-        index=int(index),
-    )
 
 
 def _ms(microseconds: bytes) -> int:

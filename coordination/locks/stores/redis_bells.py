@@ -1,7 +1,11 @@
 """One connection a process hears for all its waiters that a lock in Redis was handed to them.
 
-The script that hands a lock over publishes the id of the request on its process's channel. A
-message may be lost, so everybody is woken whenever the connection begins anew.
+The script that hands a lock over publishes the id of the request on its process's channel, and what
+was handed to it. A message may be lost, so everybody is woken whenever the connection begins anew.
+
+A thread that waits reads the connection itself and rings for the others, so that it is not woken by
+way of another thread. While it does not, or where only tasks of event loops wait, a thread of ours
+reads in its place.
 """
 
 import logging
@@ -10,28 +14,40 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from coordination.connections.redis import RedisStore
+from coordination.connections.redis import RedisStore, Script, Subscription
 from coordination.exceptions import CoordinationError
 from coordination.identity import identity
 from coordination.locks.bells import Bell, Bells
+from coordination.locks.taken import Asked, Taken
 
 logger = logging.getLogger(__name__)
 
 IDLE_S = 10.0
-"""How long it listens after the last waiter left."""
-LOOK_S = 1.0
+"""How long a connection that nobody read may have been silent and still be trusted."""
+LOOK_S = 0.2
+"""How often who reads looks whether its bell was rung by another, or nobody waits any more."""
 AGAIN_S = 0.5
 """How long after a failure it tries to connect again."""
+
+Claiming = Callable[[bytes, Asked], Taken | None]
+"""Makes of what was published what a waiter has now, or None if it had better ask."""
 
 
 class RedisBells:
     """The waiters of this process for the locks of one Redis."""
 
-    def __init__(self, store: RedisStore) -> None:
+    def __init__(self, store: RedisStore, *, claims: Script) -> None:
+        """Listen nowhere yet.
+
+        Args:
+            store: where it listens.
+            claims: what a waiter runs that was handed a lock; it is loaded beforehand.
+        """
         self._store = store
+        self._claims = claims
         self._start_afresh()
         _all.add(self)
 
@@ -39,41 +55,61 @@ class RedisBells:
         self._bells = Bells()
         self._mutex = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._reading = threading.Lock()
+        """Of whoever reads the subscription."""
+        self._heard: list[Subscription] = []
+        """One at most."""
+        # Bells that nobody holds any more close it instead of leaving it to chance.
+        weakref.finalize(self, _close, self._heard).atexit = False
+        self._read_at = 0.0
         self.channel = f"concord:bell:{identity()}:{secrets.token_hex(4)}"
         """What the scripts publish on. A channel is not a key."""
 
     @contextmanager
-    def hung(self, id_: str) -> Iterator[Bell]:
+    def hung(self, id_: str, claiming: Claiming) -> Iterator[Bell]:
         """The bell of one request; it rings at once unless somebody listened all the time."""
-        with self._bells.hung(id_) as bell:
-            with self._mutex:
-                if self._thread is None:
-                    # Its first act, once it hears, is to ring everybody.
-                    self._thread = threading.Thread(
-                        target=self._listen, name="concord-bells", daemon=True
-                    )
-                    self._thread.start()
+        bell = RedisBell(self, claiming)
+        with self._bells.hung(id_, bell):
+            if bell.loop is not None:
+                self.read_elsewhere()
             yield bell
 
-    def _listen(self) -> None:
+    def wait(self, bell: Bell, seconds: float) -> bool:
+        """Whether the bell of this thread rang; reads meanwhile, unless somebody does already."""
+        if not self._reading.acquire(blocking=False):
+            return Bell.wait(bell, seconds)
+        until = time.monotonic() + seconds
+        try:
+            while not bell.rang and (left_s := until - time.monotonic()) > 0:
+                self._read(min(left_s, LOOK_S), connect_s=left_s)
+        except CoordinationError:
+            # Whoever asks after this is told what is wrong.
+            Bell.wait(bell, max(0.0, min(until - time.monotonic(), AGAIN_S)))
+        finally:
+            self._reading.release()
+            if len(self._bells) > 1:
+                self.read_elsewhere()
+        return Bell.wait(bell, 0)
+
+    def read_elsewhere(self) -> None:
+        """Let a thread read as soon as nobody else does."""
+        with self._mutex:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="concord-bells", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
         while True:
             try:
-                with self._store.subscribed(self.channel) as heard:
-                    self._bells.ring_all()
-                    idle_since = time.monotonic()
-                    while not heard.cut:
-                        if (message := heard.message(LOOK_S)) is not None:
-                            self._bells.ring(message.decode())
-                        elif self._bells:
-                            idle_since = time.monotonic()
-                        elif time.monotonic() - idle_since > IDLE_S and self._leave():
-                            return
+                with self._reading:
+                    while self._bells:
+                        self._read(LOOK_S)
             except CoordinationError:
-                pass  # whoever waits looks for himself, and is told what is wrong
+                # Whoever waits looks for himself, and is told what is wrong.
+                threading.Event().wait(AGAIN_S)
             except Exception:
                 logger.exception("the thread that listens to Redis goes on")
-            self._bells.ring_all()
-            threading.Event().wait(AGAIN_S)
+                threading.Event().wait(AGAIN_S)
             if not self._bells and self._leave():
                 return
 
@@ -84,6 +120,48 @@ class RedisBells:
                 return False
             self._thread = None
             return True
+
+    def _read(self, seconds: float, *, connect_s: float | None = None) -> None:
+        """Ring for what comes within this time. Raises StoreUnavailable and its like."""
+        now = time.monotonic()
+        if not self._heard or self._heard[0].cut or now - self._read_at > IDLE_S:
+            _close(self._heard)
+            deadline_ms = None if connect_s is None else max(1, int(connect_s * 1000))
+            self._heard.append(self._store.subscribe(self.channel, deadline_ms=deadline_ms))
+            self._claims.load(deadline_ms=deadline_ms)
+            self._read_at = now
+            self._bells.ring_all()
+            return
+        heard = self._heard[0]
+        message = heard.message(seconds)
+        if not heard.cut:
+            self._read_at = time.monotonic()
+        if message is not None:
+            id_, _, told = message.partition(b" ")
+            self._bells.ring(id_.decode(), told)
+
+
+class RedisBell(Bell):
+    """Of one waiter for a lock in Redis."""
+
+    def __init__(self, bells: RedisBells, claiming: Claiming) -> None:
+        super().__init__()
+        self._of = bells
+        self._claiming = claiming
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it rang within `seconds`, in a thread."""
+        return self._of.wait(self, seconds)
+
+    def claim(self, asked: Asked) -> Taken | None:
+        """What was handed over by the last ring; None when that has to be asked for."""
+        told, self.told = self.told, None
+        return None if told is None else self._claiming(told, asked)
+
+
+def _close(heard: list[Subscription]) -> None:
+    while heard:
+        heard.pop().close()
 
 
 _all: "weakref.WeakSet[RedisBells]" = weakref.WeakSet()

@@ -6,14 +6,36 @@
 --   → 'released' | 'left' (it was waiting) | 'lost' (it has neither: it ran out, or never had it)
 local id = ARGV[4]
 
--- It alone has it, nobody waits: the rest of the script would come to the same.
+-- It alone has it, and nobody waits, or first one who lives and wants it alone: the rest of the
+-- script would come to the same.
 local all = redis.call('HGETALL', HELD)
-if all[1] == id and not all[3] and redis.call('EXISTS', QUEUE) == 0 then
-    local _, _, token, ends = string.find(all[2], '^[^\n]*\n[^\n]*\n[^\n]*\n(%d+)\n%d+\n(%d+)\n')
-    if tonumber(ends) > now then
+if all[1] == id and not all[3] then
+    local token, ends = string.match(all[2], '^%a+\n%a+\n%d+\n(%d+)\n%d+\n(%d+)\n')
+    local head = tonumber(ends) > now and redis.call('ZRANGE', QUEUE, 0, 0)
+    if head and not head[1] then
         redis.call('DEL', HELD)
         redis.call('SET', ANSWER, 'released', 'PX', ARGV[5])
         emit('lock.released', id, token, ARGV[6])
+        return 'released'
+    end
+    local packed = head and redis.call('HGET', WAITING, head[1])
+    local stays, ttl, bell, who
+    if packed then
+        stays, ttl, bell, who = string.match(packed,
+            '^waiting\nexclusive\n1\n0\n%d+\n(%d+)\n(%d+)\n\n0\n([^\n]*)\n(.*)$')
+    end
+    if stays and tonumber(stays) > now then
+        local waiter, claimed = head[1], text(now + CLAIM_MS * 1000)
+        redis.call('SET', ANSWER, 'released', 'PX', ARGV[5])
+        emit('lock.released', id, token, ARGV[6])
+        local given = emit('lock.handed', waiter, '', told_who('exclusive', '1', claimed, who))
+        redis.call('ZREM', QUEUE, waiter)
+        redis.call('HDEL', WAITING, waiter)
+        redis.call('HSET', HELD, waiter,
+            pack('handed', 'exclusive', '1', given, NOW, claimed, ttl, '', '0', bell, who))
+        redis.call('HDEL', HELD, id)
+        redis.call('PEXPIRE', HELD, text(CLAIM_MS + ABANDONED_MS))
+        redis.call('PUBLISH', bell, waiter .. ' ' .. told_held(given, NOW, claimed, '', '0'))
         return 'released'
     end
 end

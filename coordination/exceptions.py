@@ -96,6 +96,21 @@ class NotOwner(CoordinationError, RuntimeError):
 class StaleToken(CoordinationError, RuntimeError):
     """Somebody with a newer token has written: whoever wrote now holds the lock no more."""
 
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        name: str | None = None,
+        store: str | None = None,
+        reason: str | None = None,
+        token: int | None = None,
+        newer: int | None = None,
+    ) -> None:
+        """Describe it with the `token` that was refused and the `newer` one that had written."""
+        super().__init__(message, name=name, store=store, reason=reason)
+        self.token = token
+        self.newer = newer
+
 
 class ConflictError(CoordinationError, RuntimeError):
     """What was read has changed since; nothing was written."""

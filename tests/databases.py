@@ -15,6 +15,7 @@ ALIASES = ["default", "bank_a", "bank_b"]
 COORDINATOR = (
     *("concord_branch", "concord_transaction", "concord_event"),
     *("concord_continuation", "concord_lock_record", "concord_lock_grant"),
+    "concord_lock_refusal",
     *("concord_lock_claim", "concord_lock_answer", "concord_lock", "concord_lock_floor"),
 )
 PARTICIPANT = ("concord_witness", "concord_barrier")

@@ -1,10 +1,11 @@
 """What an error does to the `atomic()` block that is open around it."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import contextmanager
 
-from django.db import connections, models, transaction
+from django.db import connections, models
+
+from coordination.connections.deadlines import answering, writing
 
 
 @contextmanager
@@ -24,12 +25,17 @@ def unharmed(using: str, *refusals: type[Exception]) -> Iterator[None]:
         raise
 
 
-def saving(
-    model: type[models.Model], using: str, *refusals: type[Exception]
-) -> AbstractContextManager[Any]:
-    """The block in which a row of `model` is saved, so that a refusal leaves nothing written."""
+@contextmanager
+def saving(model: type[models.Model], using: str, *refusals: type[Exception]) -> Iterator[None]:
+    """The block in which a row of `model` is saved, so that a refusal leaves nothing written.
+
+    Raises OutcomeUnknown or StoreUnavailable when the server does not answer.
+    """
     # Of several tables one may have been written before the refusal.
     concrete = model._meta.concrete_model
     if concrete is not None and concrete._meta.parents:
-        return transaction.atomic(using=using)
-    return unharmed(using, *refusals)
+        with writing(using):
+            yield
+    else:
+        with answering(using), unharmed(using, *refusals):
+            yield

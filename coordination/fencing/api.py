@@ -7,6 +7,7 @@ from typing import Any
 from coordination import conf, registry
 from coordination.exceptions import InvalidArgument, StaleToken
 from coordination.fencing.stores import value_store
+from coordination.fencing.telling import telling
 from coordination.fencing.tokens import UNFENCED, Token, fence_of
 from coordination.fencing.types import Call, Stored
 from coordination.kernel import names
@@ -59,13 +60,16 @@ class FencedValue:
         number = None if fence is UNFENCED else fence
         written = self._values.write(self.name, text, fence=number, call=_call(op_id))
         if written.refused:
-            raise StaleToken(
-                f"Fenced value {self.name!r} was written with token {written.standing}; {number} "
-                "is older and may not write any more.",
-                name=self.name,
-                store=self.store,
-                reason=f"token {number} is older than {written.standing}",
-            )
+            with telling(token, what=f"fenced value {self.name}"):
+                raise StaleToken(
+                    f"Fenced value {self.name!r} was written with token {written.standing}; "
+                    f"{number} is older and may not write any more.",
+                    name=self.name,
+                    store=self.store,
+                    reason=f"token {number} is older than {written.standing}",
+                    token=number,
+                    newer=written.standing,
+                )
 
     def __repr__(self) -> str:
         return f"<FencedValue {self.name} on {self.store}>"

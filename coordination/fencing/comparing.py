@@ -96,6 +96,8 @@ def stale(
         name=_row(model, pk),
         store=using,
         reason=f"token {fence} is older than {standing}",
+        token=fence,
+        newer=standing,
     )
 
 

@@ -13,6 +13,7 @@ from django.db.models.signals import pre_delete
 
 from coordination.exceptions import InvalidArgument
 from coordination.fencing.comparing import claim, table_of
+from coordination.fencing.telling import telling
 from coordination.fencing.tokens import UNFENCED, Token, fence_of
 
 
@@ -28,7 +29,8 @@ class _Deletion:
         home = table_of(model)
         new = [key for key in keys if (home, using, key) not in self._claimed]
         if fence is not UNFENCED and new:
-            claim(model, using, new, fence)
+            with telling(self.token):
+                claim(model, using, new, fence)
             self._claimed.update((home, using, key) for key in new)
 
 

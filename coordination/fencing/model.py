@@ -6,15 +6,18 @@ from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
 from django.core import checks
-from django.db import models, router, transaction
+from django.db import models, router
 from django.db.models.signals import class_prepared
 
 from coordination.connections.blocks import saving
+from coordination.connections.deadlines import writing
 from coordination.exceptions import ConflictError, InvalidArgument, StaleToken
 from coordination.fencing import comparing
 from coordination.fencing.deleting import cascading, guard
 from coordination.fencing.queryset import FencedManager, FencedQuerySet
+from coordination.fencing.telling import telling
 from coordination.fencing.tokens import REMEDY, Fence, Token, Way, fence_of
+from coordination.guarded_models import unguarded_managers
 
 
 class FencedModel(models.Model):
@@ -47,7 +50,11 @@ class FencedModel(models.Model):
         """
         fence = fence_of(token, what=f"{self._meta.label}.save()")
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
-        with saving(type(self), using, StaleToken, ConflictError), self._written_with(fence):
+        with (
+            telling(token),
+            saving(type(self), using, StaleToken, ConflictError),
+            self._written_with(fence),
+        ):
             super().save(*args, **kwargs)
 
     save.alters_data = True  # type: ignore[attr-defined]
@@ -68,7 +75,7 @@ class FencedModel(models.Model):
         fence_of(token, what=f"{self._meta.label}.delete()")
         assert token is not None
         using = using or router.db_for_write(type(self), instance=self)
-        with transaction.atomic(using=using), cascading(token):
+        with writing(using), cascading(token):
             return super().delete(using=using, keep_parents=keep_parents)
 
     delete.alters_data = True  # type: ignore[attr-defined]
@@ -84,21 +91,12 @@ class FencedModel(models.Model):
     @classmethod
     def check(cls, **kwargs: Any) -> list[checks.CheckMessage]:
         """Also: no manager of it writes without a token."""
-        found = [*super().check(**kwargs)]
-        each: list[Any] = [*cls._meta.managers, cls._base_manager]
-        managers = {manager.name: manager for manager in each}
-        found += [
-            checks.Error(
-                f"The manager {name!r} of {cls._meta.label} writes without a token.",
-                hint="Make it with FencedManager or FencedQuerySet.as_manager() of "
-                "coordination.fencing.queryset.",
-                obj=cls,
-                id="concord.E030",
-            )
-            for name, manager in managers.items()
-            if not isinstance(manager.get_queryset(), FencedQuerySet)
+        return [
+            *super().check(**kwargs),
+            *unguarded_managers(
+                cls, FencedQuerySet, fault="writes without a token", id="concord.E030"
+            ),
         ]
-        return found
 
     @contextmanager
     def _written_with(self, fence: Fence) -> Iterator[None]:

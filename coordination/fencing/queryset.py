@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self, TypeVar
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models.utils import resolve_callables
 
+from coordination.connections.deadlines import answering, writing
 from coordination.exceptions import InvalidArgument
 from coordination.fencing.comparing import FIELD, claim, table_of
 from coordination.fencing.deleting import cascading, token_of_the_cascade
+from coordination.fencing.telling import telling
 from coordination.fencing.tokens import UNFENCED, Token, Way, fence_of
 
 M = TypeVar("M", bound=models.Model)
@@ -43,7 +45,9 @@ class FencedQuerySet(models.QuerySet[M]):
     ) -> tuple[M, bool]:
         """As Django's; refused without a token even if there is nothing to create."""
         self._fence("get_or_create()")
-        return super().get_or_create(defaults, **kwargs)
+        self._for_write = True
+        with answering(self.db):
+            return super().get_or_create(defaults, **kwargs)
 
     def update_or_create(
         self,
@@ -55,7 +59,7 @@ class FencedQuerySet(models.QuerySet[M]):
         self._fence("update_or_create()")
         defaults = defaults or {}
         self._for_write = True
-        with transaction.atomic(using=self.db):
+        with writing(self.db):
             found = self.select_for_update()
             row, created = found.get_or_create(
                 defaults if create_defaults is None else create_defaults, **kwargs
@@ -86,7 +90,9 @@ class FencedQuerySet(models.QuerySet[M]):
         if fence is not UNFENCED:
             for row in rows:
                 setattr(row, FIELD, fence)
-        return super().bulk_create(rows, batch_size, ignore_conflicts=ignore_conflicts)
+        self._for_write = True
+        with answering(self.db):
+            return super().bulk_create(rows, batch_size, ignore_conflicts=ignore_conflicts)
 
     def bulk_update(
         self, objs: Iterable[M], fields: Iterable[str], batch_size: int | None = None
@@ -96,7 +102,7 @@ class FencedQuerySet(models.QuerySet[M]):
         rows, names = list(objs), list(fields)
         self._refuse_the_token(names)
         self._for_write = True
-        with transaction.atomic(using=self.db):
+        with writing(self.db):
             written = super().bulk_update(rows, names, batch_size)
         if fence is not UNFENCED:
             for row in rows:
@@ -117,10 +123,11 @@ class FencedQuerySet(models.QuerySet[M]):
                 return 0
         fence = self._fence("update()")
         self._refuse_the_token(kwargs)
-        if fence is UNFENCED:
-            return super().update(**kwargs)
         self._for_write = True
-        with transaction.atomic(using=self.db):
+        if fence is UNFENCED:
+            with answering(self.db):
+                return super().update(**kwargs)
+        with writing(self.db):
             # First the tokens, by key: Django may put the conditions of an UPDATE into a subquery,
             # which PostgreSQL does not look at again after waiting for another writer.
             keys = self._claim(fence)
@@ -132,7 +139,7 @@ class FencedQuerySet(models.QuerySet[M]):
         fence = self._fence("delete()")
         assert self._token is not None
         self._for_write = True
-        with transaction.atomic(using=self.db), cascading(self._token) as deletion:
+        with writing(self.db), cascading(self._token) as deletion:
             if fence is not UNFENCED:
                 deletion.claim(self.model, self.db, self._keys())
             return super().delete()
@@ -153,7 +160,8 @@ class FencedQuerySet(models.QuerySet[M]):
 
     def _claim(self, fence: int) -> list[Any]:
         keys = self._keys()
-        claim(self.model, self.db, keys, fence)
+        with telling(self._token):
+            claim(self.model, self.db, keys, fence)
         return keys
 
     def _keys(self) -> list[Any]:

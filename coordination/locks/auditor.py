@@ -55,7 +55,12 @@ SELECT seq, kind, object, name, version, at, node, actor, data FROM concord_even
 WHERE seq > %s AND seq <= %s AND object = 'lock' ORDER BY seq
 """
 WATCHES = "SELECT key, version, state FROM concord_lock_watch WHERE key = ANY(%s::text[])"
-WRITES_REFUSED = "SELECT count(*) FROM concord_lock_refusal WHERE what <> 'release'"
+REFUSED_MAX = 100_000
+"""Nobody needs to know how many more there were."""
+STALE_WRITES_REFUSED = f"""
+SELECT count(*) FROM
+    (SELECT FROM concord_lock_refusal WHERE what <> 'release' LIMIT {REFUSED_MAX}) refused
+"""  # noqa: S608
 
 # Refuses (division by zero) the whole pass when the cursor is not where it was read.
 MOVE = """
@@ -134,7 +139,8 @@ class _Pass:
     """Events that an importer has still to copy."""
     oldest: datetime | None
     """Of the first event that has no place in the feed yet."""
-    writes_refused: int
+    stale_writes_refused: int
+    """As far as those who were refused could tell the records, in the days these are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +180,7 @@ class LockAuditor:
             Statement(EVIDENCE, (VERDICT,)),
             Statement(STORES),
             Statement(WAITING),
-            Statement(WRITES_REFUSED),
+            Statement(STALE_WRITES_REFUSED),
         )
         if not cursor.rows:
             database.run(self._using, Statement(BEGIN, (AUDIT,)))
@@ -193,7 +199,7 @@ class LockAuditor:
             lost=bool(lost),
             left=left,
             oldest=waiting.rows[0][0] if waiting.rows else None,
-            writes_refused=refused.rows[0][0],
+            stale_writes_refused=refused.rows[0][0],
         )
 
     def _unread(self, reply: Reply) -> tuple[int, dict[str, str], set[str]]:
@@ -273,7 +279,7 @@ def _evidence(here: _Pass, counts: Counts, findings: Sequence[Finding]) -> dict[
         + max(0, len(findings) - FINDINGS_MAX),
         "last_grant_at": last_grant.isoformat() if last_grant else known.get("last_grant_at"),
         "last_gap_at": here.now.isoformat() if lost else known.get("last_gap_at"),
-        "writes_refused": here.writes_refused,
+        "stale_writes_refused": here.stale_writes_refused,
         "behind": here.feed - here.until,
         "unimported": here.left,
         "stores": dict(here.unread),

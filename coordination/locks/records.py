@@ -114,9 +114,14 @@ class LockGrant(models.Model):
 
 
 class LockRefusal(models.Model):
-    """A former holder that was refused: its release, its renewal, or its write at the resource."""
+    """A former holder that was refused: its release, its renewal, or its write at the resource.
+
+    Writes are told by the process that was refused (`stale_writes`), as no store has events of
+    them; so a rebuild leaves them alone.
+    """
 
     key = models.TextField()
+    """Of the resource; empty for a write whose token did not say of which lock it was."""
     at = models.DateTimeField()
     what = models.TextField()
     """``release``, or the resource that refused a write, e.g. ``shop.Order 88197``."""

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.core import checks
-from django.db import models, router, transaction
+from django.db import models, router
 
 from coordination.connections.blocks import saving
+from coordination.connections.deadlines import writing
 from coordination.exceptions import ConflictError
+from coordination.guarded_models import unguarded_managers
 from coordination.versions import comparing
 from coordination.versions.queryset import VersionedManager, VersionedQuerySet
 
@@ -55,7 +57,7 @@ class VersionedModel(models.Model):
         Raises ConflictError when it has moved on or is gone.
         """
         using = using or router.db_for_write(type(self), instance=self)
-        with transaction.atomic(using=using):
+        with writing(using):
             if self.pk is not None:
                 comparing.bump(type(self), using, [self])
             return super().delete(using=using, keep_parents=keep_parents)
@@ -65,21 +67,12 @@ class VersionedModel(models.Model):
     @classmethod
     def check(cls, **kwargs: Any) -> list[checks.CheckMessage]:
         """Also: no manager of it writes without moving the version."""
-        found = [*super().check(**kwargs)]
-        each: list[Any] = [*cls._meta.managers, cls._base_manager]
-        managers = {manager.name: manager for manager in each}
-        found += [
-            checks.Error(
-                f"The manager {name!r} of {cls._meta.label} writes without moving the version.",
-                hint="Make it with VersionedManager or VersionedQuerySet.as_manager() of "
-                "coordination.versions.queryset.",
-                obj=cls,
-                id="concord.E031",
-            )
-            for name, manager in managers.items()
-            if not isinstance(manager.get_queryset(), VersionedQuerySet)
+        return [
+            *super().check(**kwargs),
+            *unguarded_managers(
+                cls, VersionedQuerySet, fault="writes without moving the version", id="concord.E031"
+            ),
         ]
-        return found
 
     # Where Django writes one table. `loaddata` calls `save_base(raw=True)` past `save`, so this is
     # the place that nothing gets around.

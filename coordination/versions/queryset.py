@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any, Self, TypeVar
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models import F, QuerySet
 
+from coordination.connections.deadlines import answering, writing
 from coordination.exceptions import InvalidArgument
 from coordination.versions.comparing import FIELD, bump, keeps_the_version, table_of
 
@@ -26,13 +27,14 @@ class VersionedQuerySet(models.QuerySet[M]):
         self._refuse_the_version(kwargs)
         if self._bumped:
             return super().update(**kwargs)
-        if keeps_the_version(self.model):
-            return super().update(**kwargs, **{FIELD: F(FIELD) + 1})
-        # In a parent's table Django would compute no F(); the rows are locked by their versions.
         self._for_write = True
+        if keeps_the_version(self.model):
+            with answering(self.db):
+                return super().update(**kwargs, **{FIELD: F(FIELD) + 1})
+        # In a parent's table Django would compute no F(); the rows are locked by their versions.
         home = table_of(self.model)
         key = home._meta.pk.name
-        with transaction.atomic(using=self.db):
+        with writing(self.db):
             keys = list(self.order_by().values_list(key, flat=True))
             moved: QuerySet[Any] = QuerySet(home, using=self.db).filter(pk__in=keys)
             moved.update(**{FIELD: F(FIELD) + 1})
@@ -48,11 +50,11 @@ class VersionedQuerySet(models.QuerySet[M]):
         rows, names = list(objs), list(fields)
         self._refuse_the_version(names)
         self._for_write = True
-        writing = self.all()
-        writing._bumped = True
-        with transaction.atomic(using=self.db):
+        bumped = self.all()
+        bumped._bumped = True
+        with writing(self.db):
             bump(self.model, self.db, rows)
-            written = super(VersionedQuerySet, writing).bulk_update(rows, names, batch_size)
+            written = super(VersionedQuerySet, bumped).bulk_update(rows, names, batch_size)
         for row in rows:
             setattr(row, FIELD, getattr(row, FIELD) + 1)
         return written
@@ -72,7 +74,9 @@ class VersionedQuerySet(models.QuerySet[M]):
                 f"{self.model._meta.label}.objects.bulk_create() cannot move versions with "
                 "update_conflicts=True: use update_or_create()."
             )
-        return super().bulk_create(objs, batch_size, ignore_conflicts=ignore_conflicts)
+        self._for_write = True
+        with answering(self.db):
+            return super().bulk_create(objs, batch_size, ignore_conflicts=ignore_conflicts)
 
     update.alters_data = bulk_update.alters_data = True  # type: ignore[attr-defined]
     bulk_create.alters_data = True  # type: ignore[attr-defined]

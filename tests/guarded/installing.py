@@ -28,6 +28,7 @@ def empty(alias: str) -> None:
     with connections[alias].cursor() as cursor:
         cursor.execute("DELETE FROM concord_optimistic")
         cursor.execute("DELETE FROM concord_event WHERE object = 'optimistic'")
+        cursor.execute("DELETE FROM concord_lock_refusal")
         for table in LOGS:
             cursor.execute(f"DELETE FROM {table}")
 

@@ -21,8 +21,12 @@ DEADLINE_S = 0.5
 
 @pytest.fixture
 def store(sqlite_locks: str, settings: Settings) -> SqliteLocks:
-    settings.COORDINATION = django_settings.COORDINATION | {"DEFAULT": sqlite_locks}
-    made = lock_store(sqlite_locks)
+    return configured(settings, sqlite_locks)
+
+
+def configured(settings: Settings, alias: str) -> SqliteLocks:
+    settings.COORDINATION = django_settings.COORDINATION | {"DEFAULT": alias}
+    made = lock_store(alias)
     assert isinstance(made, SqliteLocks)
     return made
 

@@ -207,6 +207,8 @@ def test_the_page_of_a_lock_shows_holder_queue_grants_and_refusals() -> None:
         "web-1",
         "Taken away",
         "Stale write",
+        'wrote <span class="mono">shop.Order 7</span> with token …',
+        "had written. Nothing changed.",
         "1, first come",
     ):
         assert said in text

@@ -24,10 +24,14 @@ from coordination.fencing.stores.redis import RedisValues
 from coordination.fencing.types import Call, Stored
 from coordination.models import UNFENCED
 from tests.contract.locks.asking import held, pass_time
+from tests.guarded.installing import _django_db_helper
 from tests.integration.forked_child import fork, succeeded
 from tests.integration.own_redis import CuttingProxy, OwnRedis, own_redis
 
-__all__ = ["own_redis"]
+__all__ = ["_django_db_helper", "own_redis"]
+
+# What is refused is told to the coordinator's records.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 DEADLINE_S = 0.3
 HUGE = 2**53 - 1

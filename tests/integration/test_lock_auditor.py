@@ -69,7 +69,7 @@ def test_it_holds_on_evidence(own: OwnRedis) -> None:
 
     assert (first.state, first.reason, first.checked) == ("HOLDS", "", 5)
     assert (first.evidence["released"], first.evidence["forced"]) == (4, 1)
-    assert (first.evidence["releases_refused"], first.evidence["writes_refused"]) == (1, 0)
+    assert (first.evidence["releases_refused"], first.evidence["stale_writes_refused"]) == (1, 0)
     assert second.checked == 5
     assert second.checked_at > first.checked_at
     assert first.window_start is not None

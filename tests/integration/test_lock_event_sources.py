@@ -21,7 +21,7 @@ from coordination.locks.types import Kind, Resource
 from coordination.observing.records import Intervention, Verdict
 from coordination.observing.tables import Cursor, Event
 from tests.contract.locks.asking import asked, have, held, pass_time, until
-from tests.integration.lock_observing import an_importer, drain, observe, record, use
+from tests.integration.lock_observing import an_importer, drain, observe, record, run_sql, use
 from tests.integration.sqlite_locks import look, sidecar
 from tests.integration.zookeeper_store import client_of, other_process
 from tests.lock_stores import SQLITE, sqlite_locks
@@ -64,6 +64,18 @@ def redis(settings: Settings) -> str:
     """The run's own; what other tests left there is none of this test's names."""
     only(settings, {"redis": django_settings.COORDINATION["STORES"]["redis"]})
     return "redis"
+
+
+@pytest.fixture
+def database(settings: Settings) -> str:
+    """PostgreSQL, which writes straight into the database's events."""
+    only(settings, {"database": {"BACKEND": "database", "USING": "default"}})
+    return "database"
+
+
+@pytest.fixture(params=["redis", "database", SQLITE, ZOOKEEPER])
+def every_alias(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
 
 
 @pytest.fixture(params=[SQLITE, ZOOKEEPER])
@@ -151,6 +163,24 @@ def test_a_history_becomes_the_same_records_whatever_store_tells_it(any_alias: s
     action = Intervention.objects.get(name=f"{any_alias} lock {name}")
     assert (action.action, action.actor, action.reason) == ("force_release", "m.keller", "stuck")
     assert LockRefusal.objects.get(key=row.key).owner == "late"
+
+
+def test_a_lease_that_ran_out_is_told_of_without_anybody_asking(every_alias: str) -> None:
+    name = secrets.token_hex(4)
+    held(lock(name, owner="brief", ttl=0.05, renew=False).acquire())
+    observe()
+    lookout = Lookout("default", an_importer())
+    pass_time(0.1)
+    run_sql("UPDATE concord_lock_record SET until = until - interval '5 s' WHERE name = %s", name)
+
+    def told() -> bool:
+        lookout.look()
+        observe()
+        return record(name).holding == 0
+
+    until(told)
+    assert kinds(every_alias, name) == ["granted", "expired"]
+    assert LockGrant.objects.get(key=record(name).key).ended == "expired"
 
 
 def test_each_event_is_copied_once_by_whoever_imports(alias: str) -> None:

@@ -105,34 +105,6 @@ def test_a_waiter_whose_connection_was_cut_keeps_its_place(
         registry.zookeeper_store("zookeeper").close()
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        *("acquire", "try", "release", "renew", "info", "force_release", "request_revoke"),
-        *("contended", "highest_token", "raise_tokens"),
-    ],
-)
-def test_a_frozen_server_is_an_error_within_the_deadline(
-    own: ZooKeeperLocks, own_zookeeper: OwnZooKeeper, verb: str
-) -> None:
-    one = lock("a", renew=False)
-    if verb in ("release", "renew"):
-        held(one.acquire())
-    own.highest_token()  # connected
-    calls: dict[str, Callable[[], object]] = {
-        "force_release": lambda: lock.force_release("a", reason="stuck", actor="operator"),
-        "request_revoke": lambda: lock.request_revoke("a"),
-        "try": lambda: one.acquire(wait=0),
-        "contended": own.contended,
-        "highest_token": own.highest_token,
-        "raise_tokens": lambda: own.raise_tokens(own_zookeeper.port),
-        **{each: getattr(one, each) for each in ("acquire", "release", "renew", "info")},
-    }
-    with frozen(own_zookeeper):
-        with within_the_deadline(), pytest.raises((OutcomeUnknown, StoreUnavailable)):
-            calls[verb]()
-
-
 def test_a_server_that_is_not_there_is_an_error_within_the_deadline(
     use: Callable[..., ZooKeeperLocks],
 ) -> None:

@@ -27,8 +27,10 @@ SESSION_S = 2.0
 def use(settings: Settings) -> Iterator[Callable[..., ZooKeeperLocks]]:
     """Make a ZooKeeper the store of locks."""
 
-    def use(location: str, *, deadline_s: float = DEADLINE_S) -> ZooKeeperLocks:
-        options = {"DEADLINE": deadline_s, "CONNECT": deadline_s, "SESSION": SESSION_S}
+    def use(
+        location: str, *, deadline_s: float = DEADLINE_S, session_s: float = SESSION_S
+    ) -> ZooKeeperLocks:
+        options = {"DEADLINE": deadline_s, "CONNECT": deadline_s, "SESSION": session_s}
         store = {"BACKEND": "zookeeper", "LOCATION": location, "OPTIONS": options}
         settings.COORDINATION = {"NODE": "test", "STORES": {"zookeeper": store}}
         locks = lock_store("zookeeper")

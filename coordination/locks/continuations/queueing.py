@@ -7,6 +7,8 @@ from typing import Any
 from celery import Signature
 from django.db.models.functions import Now
 
+from coordination import conf
+from coordination.connections.deadlines import reaching
 from coordination.exceptions import CoordinationError, InvalidArgument
 from coordination.locks.continuations import rows, sending
 from coordination.locks.continuations.tables import Continuation
@@ -32,8 +34,9 @@ def queue(
 ) -> Continuation:
     """Queue it, once for `id_`; returns its row.
 
-    Raises InvalidArgument when `id_` was used with other arguments. A store that cannot be reached
-    now is asked by a keeper later.
+    Raises InvalidArgument when `id_` was used with other arguments, StoreUnavailable (not queued)
+    or OutcomeUnknown when the coordinator's database does not answer. A store that cannot be
+    reached now is asked by a keeper later.
     """
     wait = None if options.wait_s is None else timedelta(seconds=options.wait_s)
     values = {
@@ -48,19 +51,20 @@ def queue(
         "signature": _plain(signature),
         "on_timeout": None if on_timeout is None else _plain(on_timeout),
     }
-    row, made = rows.rows().get_or_create(
-        id=id_,
-        defaults={
-            **values,
-            "state": State.WAITING,
-            "deadline_at": None if wait is None else Now() + wait,
-        },
-    )
-    if not made:
-        _refuse_another(row, values)
-        return row
-    row.refresh_from_db(using=row._state.db)
-    _ask(row)
+    with reaching(conf.current().transactions.using):
+        row, made = rows.rows().get_or_create(
+            id=id_,
+            defaults={
+                **values,
+                "state": State.WAITING,
+                "deadline_at": None if wait is None else Now() + wait,
+            },
+        )
+        if not made:
+            _refuse_another(row, values)
+            return row
+        row.refresh_from_db(using=row._state.db)
+        _ask(row)
     return row
 
 

@@ -15,8 +15,9 @@ import django.db
 from django.db import connections, transaction
 
 from coordination import conf
-from coordination.connections import database
+from coordination.connections import database, deadlines
 from coordination.connections.database import ConnectionLost, Statement, StatementRefused
+from coordination.connections.deadlines import bounded_atomic, unbounded
 from coordination.exceptions import ConflictError, OutcomeUnknown, StoreUnavailable
 from coordination.versions.stores.statements import Statements, Text, statements_of
 from coordination.versions.types import ABSENT, Conflicted, Seen
@@ -44,10 +45,10 @@ class DatabaseVersions:
         """`atomic()` on the alias; a savepoint of the transaction that is open, if there is one."""
         ended: list[str] | None = None
         try:
-            with transaction.atomic(using=self._using):
+            with bounded_atomic(self._using):
                 ended = []
                 # The first to hear of the commit: what comes after it is not the attempt's.
-                transaction.on_commit(partial(ended.append, "committed"), using=self._using)
+                transaction.on_commit(partial(self._committed, ended), using=self._using)
                 yield
                 ended.append("body")
         except (django.db.OperationalError, django.db.InterfaceError) as error:
@@ -62,6 +63,10 @@ class DatabaseVersions:
                 store=self.alias,
                 reason=str(error),
             ) from error
+
+    def _committed(self, ended: list[str]) -> None:
+        ended.append("committed")
+        unbounded(self._using)
 
     def may_see_newer(self) -> bool:
         """Unless it is inside a transaction whose view of the database stands still."""
@@ -138,8 +143,9 @@ class DatabaseVersions:
             return list(cursor.fetchall())
 
     def _sent(self, statements: Sequence[Statement]) -> Rows:
+        deadline_ms = deadlines.STATEMENT_MS
         try:
-            return database.run(self._using, *statements)[-1].rows
+            return database.run(self._using, *statements, deadline_ms=deadline_ms)[-1].rows
         except ConnectionLost as lost:
             # Before the commit, so that nothing of it will ever be applied.
             raise self._unavailable(lost) from lost

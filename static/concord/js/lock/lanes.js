@@ -104,7 +104,7 @@ export function layout({ row, grants, refusals, now, windowMs, width }) {
     const sides = [at - 16, at + 16];
     const [text, side] = [title, short].map((each) => [each, label(lane, ...sides, each)]).find(([, found]) => found !== null) ?? ["", null];
     const [anchor, textX] = side ?? ["start", 0];
-    marks.push({ key: `r${refusal.at}${refusal.token}`, lane, at, icon: "fence", title, text, hue: "", anchor, x: textX });
+    marks.push({ key: `r${refusal.at}${refusal.token}${refusal.what}`, lane, at, icon: "fence", title, text, hue: "", anchor, x: textX });
   }
   for (const { key, lane, from, to, text } of small) {
     const [anchor, textX] = label(lane, from - 9, to + 9, text) ?? [null, 0];

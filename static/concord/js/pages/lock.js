@@ -113,7 +113,7 @@ function Queue() {
 }
 
 const Refusals = () => html`<ul class="att">${refusals.value.length === 0 ? html`<li class="none"><p>Nothing was refused.</p></li>`
-  : refusals.value.map((refusal) => html`<li key=${`${refusal.at}${refusal.token}`}><${Icon} name="fence" /><span class="strong">Stale ${refusal.verb}</span><time>${clock(refusal.at, false)}</time>
+  : refusals.value.map((refusal) => html`<li key=${`${refusal.at}${refusal.token}${refusal.what}`}><${Icon} name="fence" /><span class="strong">Stale ${refusal.verb}</span><time>${clock(refusal.at, false)}</time>
     <p><span class="mono">${refusal.owner || "A former holder"}</span> ${refusal.verb === "write" ? html`wrote <span class="mono">${refusal.what}</span>` : html`came for its ${refusal.verb}`} with token ${tokenTail(refusal.token)}${refusal.newer && ` after ${tokenTail(refusal.newer)} had written`}. Nothing changed.</p></li>`)}</ul>`;
 
 function mount(id, view) {

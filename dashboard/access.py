@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec
 
@@ -13,10 +14,6 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
 VIEW: Final = "coordination.view_transactionrecord"
-RESOLVE: Final = "coordination.resolve_transaction"
-ASK: Final = "coordination.change_lockrecord"
-FORCE: Final = "coordination.delete_lockrecord"
-"""Records are nobody's to edit, so these say what may be done to the locks themselves."""
 
 _Rest = ParamSpec("_Rest")
 View = Callable[Concatenate[HttpRequest, _Rest], HttpResponseBase]
@@ -27,19 +24,29 @@ def may_view(user: Any) -> bool:
     return bool(user.is_authenticated and user.is_active and user.has_perm(VIEW))
 
 
-def may_resolve(user: Any) -> bool:
-    """Whether `user` may retry and resolve transactions and acknowledge violations."""
-    return bool(may_view(user) and user.has_perm(RESOLVE))
+@dataclass(frozen=True, slots=True)
+class Right:
+    """To do something; who may not even look has none."""
+
+    permission: str
+
+    def of(self, user: Any) -> bool:
+        """Whether `user` has it."""
+        return bool(may_view(user) and user.has_perm(self.permission))
 
 
-def may_ask(user: Any) -> bool:
-    """Whether `user` may ask the holders of a lock to give it back."""
-    return bool(may_view(user) and user.has_perm(ASK))
+RESOLVE: Final = Right("coordination.resolve_transaction")
+"""To retry and resolve transactions, and to acknowledge violations."""
+# Records are nobody's to edit, so these say what may be done to the locks themselves.
+ASK: Final = Right("coordination.change_lockrecord")
+"""To ask the holders of a lock to give it back."""
+FORCE: Final = Right("coordination.delete_lockrecord")
+"""To take a lock away from its holders."""
 
 
-def may_force(user: Any) -> bool:
-    """Whether `user` may take a lock away from its holders."""
-    return bool(may_view(user) and user.has_perm(FORCE))
+def rights(user: Any) -> dict[str, bool]:
+    """What `user` may do, as pages and sockets say it to scripts."""
+    return {"resolve": RESOLVE.of(user), "ask": ASK.of(user), "force": FORCE.of(user)}
 
 
 def viewer_required(view: View[_Rest]) -> View[_Rest]:

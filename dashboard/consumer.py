@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from dashboard.access import may_ask, may_force, may_resolve, may_view
+from dashboard.access import may_view, rights
 from dashboard.clock import now_ms
 from dashboard.feed.asking import ask
 from dashboard.feed.lists import TooManyViewsError
@@ -209,4 +209,4 @@ def _permissions(user: Any) -> dict[str, bool] | None:
     """What the page may offer; None for a user who may not look at all."""
     if not may_view(user):
         return None
-    return {"resolve": may_resolve(user), "ask": may_ask(user), "force": may_force(user)}
+    return rights(user)

@@ -107,12 +107,6 @@ class Filter:
         """This filter with one term less, for the chip's remove button."""
         return Filter(terms=self.terms[:index] + self.terms[index + 1 :])
 
-    def with_state(self, state: str | None) -> Filter:
-        """This filter with its state terms replaced by one, or dropped."""
-        rest = tuple(term for term in self.terms if term.key != "state")
-        added = (Term(key="state", values=(state,)),) if state is not None else ()
-        return Filter(terms=added + rest)
-
 
 def parse(text: str, grammar: Grammar = TRANSACTIONS) -> Filter:
     """Parse a filter.

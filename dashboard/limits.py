@@ -17,8 +17,6 @@ INTERVENTION_ROWS: Final = 6
 HISTORY_BUCKETS: Final = 60
 FILTER_CHARS: Final = 500
 FILTER_TERMS: Final = 12
-REASON_CHARS: Final = 500
-REASON_CHARS_MIN: Final = 10
 PAYLOAD_CHARS: Final = 20_000
 GRANT_ROWS: Final = 60
 """Grants of one lock on its page."""

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from dashboard.pages import (
     find,
+    icon,
     lock,
     locks,
     overview,
@@ -31,6 +32,7 @@ urlpatterns = [
     re_path(rf"^transactions/{_GID}/retry$", transaction.retry, name="transaction-retry"),
     re_path(rf"^transactions/{_GID}/resolve$", transaction.resolve, name="transaction-resolve"),
     path("find", find.find, name="find"),
+    path("favicon.ico", icon.favicon, name="favicon"),
     path("locks/", locks.locks, name="locks"),
     # A name may hold slashes, so what is done to a lock cannot stand behind it.
     path("locks/<str:store>/<slug:kind>/<path:name>", lock.lock, name="lock"),

@@ -1,50 +1,56 @@
 """Locks in Django's admin: to be read, and to be acted on through `operations` alone."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin import helpers
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 
-from coordination.exceptions import CoordinationError
+from coordination.intervening.admin import (
+    Answer,
+    Deed,
+    InterventionAdmin,
+    ReadOnlyAdmin,
+    StandingFilter,
+)
 from coordination.locks import operations
 from coordination.locks.operations import Shown
 from coordination.locks.records import LockGrant, LockRecord
-from coordination.transactions.admin import ReadOnlyAdmin
 
-SELECTED_MAX = 100
 TOKENS = "shown_tokens:"
 """Before a key: the tokens that were on the page when the reason was asked for."""
 
 Act = Callable[[Shown, str, str], str]
 
 
-class HeldFilter(admin.SimpleListFilter):
+class HeldFilter(StandingFilter):
     """Held, waited for, or disputed."""
 
-    title = "standing"
-    parameter_name = "standing"
-    CHOICES: dict[str, dict[str, Any]] = {
+    CHOICES = {
         "held": {"holding__gt": 0},
         "waited for": {"waiting__gt": 0},
         "free": {"holding": 0},
         "disputed": {"disputed__gt": ""},
     }
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(choice, choice) for choice in self.CHOICES]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        chosen = self.CHOICES.get(self.value() or "")
-        return queryset.filter(**chosen) if chosen else queryset
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToConfirm:
+    """A record, and the tokens that a deed to it will carry under `field`."""
+
+    record: LockRecord
+    field: str
+    tokens: str
 
 
 @admin.register(LockRecord)
-class LockRecordAdmin(ReadOnlyAdmin):
+class LockRecordAdmin(InterventionAdmin):
+    things = "locks"
+    confirmation = "admin/coordination/confirm_locks.html"
+    words = MappingProxyType({"grace_s": operations.GRACE_S})
     list_display = (
         *("name", "kind", "store", "owner", "token", "lease_until"),
         *("waiters_in_line", "last_end", "changed_at", "disputed"),
@@ -52,7 +58,6 @@ class LockRecordAdmin(ReadOnlyAdmin):
     list_filter = (HeldFilter, "kind", "store")
     search_fields = ("name", "owner")
     ordering = ("-waiting", "key")
-    show_full_result_count = False
     actions = ("request_revoke", "force_release")
 
     @admin.display(description="lease until", ordering="until")
@@ -76,75 +81,30 @@ class LockRecordAdmin(ReadOnlyAdmin):
     def request_revoke(
         self, request: HttpRequest, queryset: QuerySet[LockRecord]
     ) -> HttpResponse | None:
-        if not self.has_ask_permission(request):
-            raise PermissionDenied
-        return self._ask_or_do(request, queryset, "request_revoke", "Ask to release", _ask)
+        deed = Deed(
+            action="request_revoke",
+            verb="Ask to release",
+            allowed=self.has_ask_permission,
+            perform=_performing(_ask),
+        )
+        return self.ask_or_do(request, queryset, deed)
 
     @admin.action(description="Force release", permissions=["force"])
     def force_release(
         self, request: HttpRequest, queryset: QuerySet[LockRecord]
     ) -> HttpResponse | None:
-        if not self.has_force_permission(request):
-            raise PermissionDenied
-        return self._ask_or_do(request, queryset, "force_release", "Force release", _force)
-
-    def _ask_or_do(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[LockRecord],
-        action: str,
-        verb: str,
-        act: Act,
-    ) -> HttpResponse | None:
-        """Show what would be touched and ask for a reason; with one, do it, one by one."""
-        records = list(queryset.order_by("key")[: SELECTED_MAX + 1])
-        if len(records) > SELECTED_MAX:
-            self.message_user(request, f"Select at most {SELECTED_MAX} locks.", messages.ERROR)
-            return None
-        reason = request.POST.get("reason", "").strip()
-        if "confirmed" not in request.POST or len(reason) < operations.REASON_LENGTH_MIN:
-            if "confirmed" in request.POST:
-                said = f"A reason of at least {operations.REASON_LENGTH_MIN} characters is needed."
-                self.message_user(request, said, messages.ERROR)
-            return self._confirmation(request, records, action, verb)
-        for record in records:
-            self._act_on(request, record, act, reason)
-        return None
-
-    def _act_on(self, request: HttpRequest, record: LockRecord, act: Act, reason: str) -> None:
-        texts = request.POST.get(f"{TOKENS}{record.key}", "").split(",")
-        shown = Shown(
-            kind=record.kind,
-            name=record.name,
-            store=record.store,
-            tokens=frozenset(int(text) for text in texts if text.isdecimal()),
+        deed = Deed(
+            action="force_release",
+            verb="Force release",
+            allowed=self.has_force_permission,
+            perform=_performing(_force),
         )
-        try:
-            said = act(shown, str(request.user), reason)
-        except CoordinationError as error:
-            done = "It may have happened or not." if error.applied is None else "Nothing was done."
-            rest = "" if done in str(error) else f" {done}"
-            self.message_user(request, f"{record.key}: {error}{rest}", messages.ERROR)
-        else:
-            self.message_user(request, f"{record.key}: {said}", messages.SUCCESS)
+        return self.ask_or_do(request, queryset, deed)
 
-    def _confirmation(
-        self, request: HttpRequest, records: list[LockRecord], action: str, verb: str
-    ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{verb}: {len(records)} locks",
-            "opts": self.opts,
-            "rows": [(record, f"{TOKENS}{record.key}", _tokens(record)) for record in records],
-            "action": action,
-            "verb": verb,
-            "forced": action == "force_release",
-            "grace_s": operations.GRACE_S,
-            "checkbox": helpers.ACTION_CHECKBOX_NAME,
-            "reason": request.POST.get("reason", ""),
-            "reason_length_min": operations.REASON_LENGTH_MIN,
-        }
-        return TemplateResponse(request, "admin/coordination/confirm_lock_action.html", context)
+    def shown(self, rows: list[Any]) -> list[ToConfirm]:
+        return [
+            ToConfirm(record=row, field=f"{TOKENS}{row.key}", tokens=_tokens(row)) for row in rows
+        ]
 
 
 @admin.register(LockGrant)
@@ -156,7 +116,22 @@ class LockGrantAdmin(ReadOnlyAdmin):
     list_filter = ("ended", "mode")
     search_fields = ("key", "owner")
     ordering = ("-granted_at",)
-    show_full_result_count = False
+
+
+def _performing(act: Act) -> Callable[[HttpRequest, LockRecord, str], Answer]:
+    """The deed, on the tokens that its page had shown."""
+
+    def perform(request: HttpRequest, record: LockRecord, reason: str) -> Answer:
+        texts = request.POST.get(f"{TOKENS}{record.key}", "").split(",")
+        shown = Shown(
+            kind=record.kind,
+            name=record.name,
+            store=record.store,
+            tokens=frozenset(int(text) for text in texts if text.isdecimal()),
+        )
+        return Answer(text=act(shown, str(request.user), reason))
+
+    return perform
 
 
 def _ask(shown: Shown, actor: str, reason: str) -> str:

@@ -15,12 +15,15 @@ from typing import Any
 
 from coordination import failpoints
 from coordination.connections import database
-from coordination.connections.database import Reply, Statement, StatementRefused
+from coordination.connections.database import Reply, Statement
 from coordination.kernel.events import Event
 from coordination.locks.import_journal import cursor_name
 from coordination.locks.judging import Counts, Finding, Watch, judge
 from coordination.locks.types import moment
-from coordination.observing.journal import CURSOR, FENCED, Fenced
+from coordination.observing.event_rows import EVENT_COLUMNS, event_of
+from coordination.observing.fences import moved, run_fenced
+from coordination.observing.findings import PLACE_MAX, Broken, record
+from coordination.observing.journal import CURSOR
 from coordination.observing.types import VerdictState
 
 VERDICT = "mutual_exclusion"
@@ -50,10 +53,10 @@ FROM concord_cursor WHERE name LIKE 'lock:%'
 WAITING = """
 SELECT at FROM concord_event WHERE seq IS NULL AND object = 'lock' ORDER BY id LIMIT 1
 """
-EVENTS = """
-SELECT seq, kind, object, name, version, at, node, actor, data FROM concord_event
+EVENTS = f"""
+SELECT {EVENT_COLUMNS} FROM concord_event
 WHERE seq > %s AND seq <= %s AND object = 'lock' ORDER BY seq
-"""
+"""  # noqa: S608
 WATCHES = "SELECT key, version, state FROM concord_lock_watch WHERE key = ANY(%s::text[])"
 REFUSED_MAX = 100_000
 """Nobody needs to know how many more there were."""
@@ -62,27 +65,11 @@ SELECT count(*) FROM
     (SELECT FROM concord_lock_refusal WHERE what <> 'release' LIMIT {REFUSED_MAX}) refused
 """  # noqa: S608
 
-# Refuses (division by zero) the whole pass when the cursor is not where it was read.
-MOVE = """
-WITH moved AS (
-    UPDATE concord_cursor SET seq = %s, updated_at = clock_timestamp()
-    WHERE name = %s AND seq = %s RETURNING 1
-) SELECT 1 / count(*) FROM moved
-"""
 SAVE_WATCHES = """
 INSERT INTO concord_lock_watch (key, version, state)
 SELECT key, version, state FROM jsonb_to_recordset(%s::jsonb)
     AS x(key text, version int, state jsonb)
 ON CONFLICT (key) DO UPDATE SET version = excluded.version, state = excluded.state
-"""
-RECORD_FINDINGS = """
-INSERT INTO concord_violation
-    (verdict, gid, branch_seq, kind, sentence, evidence, found_at,
-     acknowledged_by, acknowledged_reason)
-SELECT %s, gid, branch_seq, kind, sentence, evidence, clock_timestamp(), '', ''
-FROM jsonb_to_recordset(%s::jsonb)
-    AS x(gid text, branch_seq smallint, kind text, sentence text, evidence jsonb)
-ON CONFLICT (verdict, gid, branch_seq, kind) DO NOTHING
 """
 # Red whatever else is wrong.
 CONCLUDE = """
@@ -220,7 +207,7 @@ class LockAuditor:
 
     def _events(self, here: _Pass) -> list[Event]:
         statement = Statement(EVENTS, (here.after, here.until))
-        return [_event(row) for row in database.run(self._using, statement)[0].rows]
+        return [event_of(row) for row in database.run(self._using, statement)[0].rows]
 
     def _watches(self, events: Sequence[Event]) -> dict[str, Watch]:
         keys = sorted({event.name for event in events})
@@ -245,26 +232,19 @@ class LockAuditor:
         evidence = _evidence(here, counts, findings)
         state, reason = _state(here, judged, evidence)
         since = moment(counts.last_grant_us) if counts.grants else None
-        statements = [Statement(MOVE, (here.until, AUDIT, here.after))]
+        statements = [moved(AUDIT, before=here.after, after=here.until)]
         if watches:
             saved = [
                 {"key": key, "version": watch.version, "state": watch.as_json()}
                 for key, watch in sorted(watches.items())
             ]
             statements.append(Statement(SAVE_WATCHES, (json.dumps(saved),)))
-        if findings:
-            rows = [_row(finding) for finding in findings[:FINDINGS_MAX]]
-            statements.append(Statement(RECORD_FINDINGS, (VERDICT, json.dumps(rows))))
+        statements += record(VERDICT, list(map(_broken, findings[:FINDINGS_MAX])))
         values = (
             *(VERDICT, state.value, reason, here.checked + counts.grants, since, self._period_s),
             json.dumps(evidence),
         )
-        try:
-            database.run(self._using, *statements, Statement(CONCLUDE, values))
-        except StatementRefused as refusal:
-            if refusal.sqlstate == FENCED:
-                raise Fenced from refusal
-            raise
+        run_fenced(self._using, *statements, Statement(CONCLUDE, values))
 
 
 def _evidence(here: _Pass, counts: Counts, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -307,25 +287,11 @@ def _within(at: str | None, age: timedelta, now: datetime) -> bool:
     return at is not None and now - datetime.fromisoformat(at) <= age
 
 
-def _event(row: Sequence[Any]) -> Event:
-    _seq, kind, object_, name, version, at, node, actor, data = row
-    return Event(
-        kind=kind,
-        object=object_,
-        name=name,
-        version=version,
-        at=at,
-        node=node,
-        actor=actor,
-        data=json.loads(data) if isinstance(data, str) else data,
+def _broken(finding: Finding) -> Broken:
+    return Broken(
+        subject=finding.key,
+        place=min(finding.ordinal, PLACE_MAX),
+        kind=finding.kind.value,
+        sentence=finding.sentence,
+        evidence=finding.evidence,
     )
-
-
-def _row(finding: Finding) -> dict[str, Any]:
-    return {
-        "gid": finding.key,
-        "branch_seq": min(finding.ordinal, 32_767),
-        "kind": finding.kind.value,
-        "sentence": finding.sentence,
-        "evidence": dict(finding.evidence),
-    }

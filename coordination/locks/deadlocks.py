@@ -1,9 +1,7 @@
 """Who waits for whom, and which waits can never end. Pure.
 
 Nodes are contexts (a task, a thread): owners are only names. A lock is waited for until *all* who
-are in its way have gone, a permit of a semaphore until *enough* of them have; so a cycle alone is
-no proof. What is stuck is what remains when everybody who can go on has gone (the reduction of
-wait-for graphs of Holt, "Some Deadlock Properties of Computer Systems", 1972).
+are in its way have gone, a permit of a semaphore until *enough* of them have.
 
 A context is in the way of a waiter if it holds what he waits for, or is before him in the queue,
 since the queue is served in order.
@@ -13,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from coordination.locks import graph
+from coordination.locks.graph import Need
 from coordination.locks.types import Claimant, LockInfo, Mode, Resource
 
 
@@ -28,16 +28,8 @@ class Wait:
     since: datetime
     waited: timedelta
     """By the clock of its store."""
-    all_of: frozenset[str]
-    """Contexts that all have to go first."""
-    some_of: tuple[str, ...] = ()
-    """Contexts of holders of permits: `enough` of these have to go, too."""
-    enough: int = 0
-
-    @property
-    def in_the_way(self) -> frozenset[str]:
-        """Every context it may have to wait for."""
-        return self.all_of.union(self.some_of)
+    need: Need
+    """The contexts that have to go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +80,8 @@ def deadlocks(found: Sequence[Wait], *, older_than: timedelta) -> list[Deadlocke
     """Cycles of waits that can never end, each wait of which lasts for `older_than` already."""
     stuck = _stuck(found)
     old = {context: wait for context, wait in stuck.items() if wait.waited >= older_than}
-    return [Deadlocked(cycle) for cycle in _cycles(old)]
+    onward = {context: wait.need.nodes.intersection(old) for context, wait in old.items()}
+    return [Deadlocked(tuple(old[each] for each in cycle)) for cycle in graph.cycles(onward)]
 
 
 def _wait(info: LockInfo, place: int) -> Wait:
@@ -104,13 +97,15 @@ def _wait(info: LockInfo, place: int) -> Wait:
         resource=info.resource,
         since=waiter.since,
         waited=info.at - waiter.since,
-        all_of=frozenset(
-            ahead
-            if permits
-            else ahead.union(each.context for each in holders if _conflict(waiter, each))
+        need=Need(
+            all_of=frozenset(
+                ahead
+                if permits
+                else ahead.union(each.context for each in holders if _conflict(waiter, each))
+            ),
+            some_of=tuple(each.context for each in holders) if permits else (),
+            enough=max(0, len(holders) - waiter.limit + 1) if permits else 0,
         ),
-        some_of=tuple(each.context for each in holders) if permits else (),
-        enough=max(0, len(holders) - waiter.limit + 1) if permits else 0,
     )
 
 
@@ -123,45 +118,11 @@ def _conflict(one: Claimant, other: Claimant) -> bool:
 
 
 def _stuck(found: Sequence[Wait]) -> Mapping[str, Wait]:
-    """By context, a wait that can never end: what remains when all who can go on have gone."""
-    left: dict[str, list[Wait]] = {}
+    """By context, a wait that can never end."""
+    own: dict[str, list[Wait]] = {}
     for wait in found:
-        left.setdefault(wait.context, []).append(wait)
-    while True:
-        going = [
-            context for context, own in left.items() if all(_can_end(wait, left) for wait in own)
-        ]
-        if not going:
-            break
-        for context in going:
-            del left[context]
+        own.setdefault(wait.context, []).append(wait)
+    left = graph.stuck({context: [wait.need for wait in some] for context, some in own.items()})
     return {
-        context: next(wait for wait in own if not _can_end(wait, left))
-        for context, own in left.items()
+        context: next(wait for wait in own[context] if not wait.need.ends(left)) for context in left
     }
-
-
-def _can_end(wait: Wait, waiting: Mapping[str, object]) -> bool:
-    if any(context in waiting for context in wait.all_of):
-        return False
-    free = sum(context not in waiting for context in wait.some_of)
-    return free >= wait.enough
-
-
-def _cycles(stuck: Mapping[str, Wait]) -> list[tuple[Wait, ...]]:
-    """Cycles that share no context, each told from its least context."""
-    cycles: list[tuple[Wait, ...]] = []
-    done: set[str] = set()
-    for start in sorted(stuck):
-        path: list[str] = []
-        context: str | None = start
-        while context is not None and context not in done and context not in path:
-            path.append(context)
-            # Any way round will do: whoever is stuck waits for somebody who is.
-            context = min(stuck[context].in_the_way.intersection(stuck), default=None)
-        if context in path:
-            cycle = path[path.index(context) :]
-            turn = cycle.index(min(cycle))
-            cycles.append(tuple(stuck[each] for each in cycle[turn:] + cycle[:turn]))
-        done.update(path)
-    return cycles

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from coordination.connections import database
-from coordination.connections.database import Statement, StatementRefused
+from coordination.connections.database import Statement
 from coordination.locks.following import Place
-from coordination.observing.journal import FENCED, Fenced
+from coordination.observing.fences import run_fenced
 
 PLACES = "SELECT name, seq, epoch FROM concord_cursor WHERE name = ANY(%s::text[])"
 BEGIN = """
@@ -119,18 +119,12 @@ class ImportJournal:
             for shard, (old, new) in moves.items()
         ]
         copy = [Statement(COPY, (_json(rows),))] if rows else []
-        try:
-            # PostgreSQL takes one pipeline as one transaction.
-            database.run(
-                self.using,
-                Statement(HOLD, ([each["name"] for each in moved],)),
-                Statement(MOVE, (json.dumps(moved),)),
-                *copy,
-            )
-        except StatementRefused as refusal:
-            if refusal.sqlstate == FENCED:
-                raise Fenced from refusal
-            raise
+        run_fenced(
+            self.using,
+            Statement(HOLD, ([each["name"] for each in moved],)),
+            Statement(MOVE, (json.dumps(moved),)),
+            *copy,
+        )
 
     def seen(self, alias: str, *, left: int) -> None:
         """Say that a store was read, and how many events are left there."""

@@ -22,7 +22,7 @@ from coordination.locks.import_journal import ImportJournal, Row
 from coordination.locks.projection import RESYNCED, key_of
 from coordination.locks.record import Holder, Waiter
 from coordination.locks.types import Claimant, Kind, Resource, moment
-from coordination.observing.journal import Fenced
+from coordination.observing.fences import Fenced
 
 logger = logging.getLogger(__name__)
 

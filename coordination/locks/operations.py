@@ -12,6 +12,8 @@ from typing import Any
 
 from coordination import registry
 from coordination.exceptions import InvalidArgument, NotOwner, OutcomeUnknown, StoreUnavailable
+from coordination.intervening.failures import NOTHING_DONE
+from coordination.intervening.reasons import require_actor, require_reason
 from coordination.locks.api import lock
 from coordination.locks.options import resource_of
 from coordination.locks.stores import lock_store
@@ -19,7 +21,6 @@ from coordination.locks.types import Kind, LockInfo
 
 logger = logging.getLogger(__name__)
 
-REASON_LENGTH_MIN = 10
 GRACE_S = 10
 
 
@@ -50,7 +51,8 @@ def ask_to_release(shown: Shown, *, actor: str, reason: str, grace: Any = GRACE_
     store does not say who does (nobody was asked), OutcomeUnknown when it does not say whether it
     asked them, InvalidArgument without a reason of at least ten characters.
     """
-    _require_words(actor, reason)
+    require_actor(actor)
+    require_reason(reason)
     _require_same(shown)
     asked = lock.request_revoke(
         shown.name, using=shown.store, grace=grace, reason=reason, actor=actor, kind=shown.kind
@@ -66,7 +68,8 @@ def force_release(shown: Shown, *, actor: str, reason: str) -> list[int]:
     (nothing was taken away), OutcomeUnknown when it does not say whether it did, InvalidArgument
     without a reason.
     """
-    _require_words(actor, reason)
+    require_actor(actor)
+    require_reason(reason)
     _require_same(shown)
     tokens = lock.force_release(
         shown.name, using=shown.store, reason=reason, actor=actor, kind=shown.kind
@@ -84,7 +87,7 @@ def _require_same(shown: Shown) -> None:
     tokens = frozenset(each.token or 0 for each in found.holders)
     if tokens != shown.tokens:
         raise NotOwner(
-            f"It has changed meanwhile: {_told(found)}. Nothing was done.",
+            f"It has changed meanwhile: {_told(found)}. {NOTHING_DONE}",
             name=shown.name,
             store=shown.store,
         )
@@ -96,16 +99,6 @@ def _told(found: LockInfo) -> str:
     first = found.holders[0]
     rest = f" and {len(found.holders) - 1} more" if len(found.holders) > 1 else ""
     return f"it is held by {first.owner}, token {first.token}{rest}"
-
-
-def _require_words(actor: str, reason: object) -> None:
-    if not actor:
-        raise InvalidArgument("an actor is needed: who does it?")
-    if not isinstance(reason, str) or len(reason.strip()) < REASON_LENGTH_MIN:
-        raise InvalidArgument(
-            f"a reason of at least {REASON_LENGTH_MIN} characters is needed, not {reason!r:.80}: "
-            "it stays in the history."
-        )
 
 
 def _kind(kind: str) -> Kind:

@@ -16,11 +16,11 @@ from django.db import transaction
 
 from coordination.connections import database
 from coordination.connections.database import Statement
-from coordination.kernel.events import Event
 from coordination.locks.auditor import AUDIT
-from coordination.locks.projection import OBJECT, RESYNCED, fold
+from coordination.locks.projection import RESYNCED, fold
 from coordination.locks.record import state_of
 from coordination.locks.recording import RETENTION_DAYS
+from coordination.observing.event_rows import EVENT_COLUMNS, event_of
 
 RESOURCES_MAX = 100
 EVENTS_MAX = 200
@@ -47,15 +47,15 @@ NEXT = """
 SELECT key FROM concord_lock_record WHERE key > %s ORDER BY key LIMIT %s FOR UPDATE SKIP LOCKED
 """
 # Of each only the first: what is young is not read again and again.
-OLD = """
-SELECT e.id, e.kind, e.name, e.version, e.at, e.node, e.actor, e.data
-FROM unnest(%s::text[]) AS k(name) CROSS JOIN LATERAL (
-    SELECT * FROM concord_event WHERE object = 'lock' AND name = k.name ORDER BY version LIMIT %s
+OLD = f"""
+SELECT e.id, {EVENT_COLUMNS}
+FROM unnest(%s::text[]) AS k(key) CROSS JOIN LATERAL (
+    SELECT * FROM concord_event WHERE object = 'lock' AND name = k.key ORDER BY version LIMIT %s
 ) e
 WHERE e.at < now() - %s * interval '1 day'
     AND e.seq <= (SELECT seq FROM concord_cursor WHERE name = %s)
 ORDER BY e.name, e.version
-"""
+"""  # noqa: S608
 REPLACE = """
 UPDATE concord_event e SET kind = x.kind, data = x.data
 FROM jsonb_to_recordset(%s::jsonb) AS x(id bigint, kind text, data jsonb) WHERE e.id = x.id
@@ -107,13 +107,14 @@ class Pruner:
             return False
         rows = self._run(OLD, list(keys), EVENTS_MAX, self._days, AUDIT)
         replaced, deleted, more = [], list[int](), False
-        for _, group in groupby(rows, key=lambda row: row[2]):
+        events = ((row[0], event_of(row)) for row in rows)
+        for _, group in groupby(events, key=lambda each: each[1].name):
             old = list(group)
             more = more or len(old) == EVENTS_MAX
-            record = fold(map(_event, old))
+            record = fold(event for _, event in old)
             assert record is not None
-            if len(old) > 1 or old[0][1] != RESYNCED:
-                deleted += [row[0] for row in old[:-1]]
+            if len(old) > 1 or old[0][1].kind != RESYNCED:
+                deleted += [id_ for id_, _ in old[:-1]]
                 replaced.append({"id": old[-1][0], "kind": RESYNCED, "data": state_of(record)})
         statements = [Statement(GRANTS, (list(keys), GRANTS_KEPT, self._days, GRANTS_MAX))]
         if deleted:
@@ -125,17 +126,3 @@ class Pruner:
 
     def _run(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return database.run(self._using, Statement(sql, values))[0].rows
-
-
-def _event(row: Sequence[Any]) -> Event:
-    _id, kind, name, version, at, node, actor, data = row
-    return Event(
-        kind=kind,
-        object=OBJECT,
-        name=name,
-        version=version,
-        at=at,
-        node=node,
-        actor=actor,
-        data=json.loads(data) if isinstance(data, str) else data,
-    )

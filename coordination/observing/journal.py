@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +9,16 @@ from datetime import datetime
 from typing import Any
 
 from coordination.connections import database
-from coordination.connections.database import Statement, StatementRefused
+from coordination.connections.database import Statement
 from coordination.kernel.events import Event
+from coordination.observing.event_rows import EVENT_COLUMNS, event_of
+from coordination.observing.fences import moved, run_fenced
 from coordination.observing.sequencing import Pending
 
 CURSOR = "feed"
 BATCH_EVENTS_MAX = 500
 
-_FIELDS = "id, seq, kind, object, name, version, at, node, actor, data"
+_FIELDS = f"id, seq, {EVENT_COLUMNS}"
 
 WHERE_WE_ARE = "SELECT seq, epoch, clock_timestamp() FROM concord_cursor WHERE name = %s"
 BEGIN = """
@@ -27,14 +28,6 @@ PENDING = f"""
 SELECT {_FIELDS} FROM concord_event WHERE seq IS NULL AND id > %s ORDER BY id LIMIT %s
 """  # noqa: S608
 
-# Refuses (division by zero) the whole batch when the cursor is not where it was read.
-FENCE = """
-WITH moved AS (
-    UPDATE concord_cursor SET seq = %s, updated_at = clock_timestamp()
-    WHERE name = %s AND seq = %s RETURNING 1
-) SELECT 1 / count(*) FROM moved
-"""
-FENCED = "22012"
 SEQUENCE = """
 UPDATE concord_event e SET seq = x.seq
 FROM unnest(%s::bigint[], %s::bigint[]) AS x(id, seq) WHERE e.id = x.id
@@ -59,10 +52,6 @@ ORDER BY object, name, version LIMIT %s
 NEW_EPOCH = """
 UPDATE concord_cursor SET epoch = %s WHERE name = %s AND epoch = %s RETURNING seq
 """
-
-
-class Fenced(Exception):
-    """Another observer moved the cursor first; nothing of the batch stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +93,7 @@ class Journal:
             database.run(self.using, Statement(BEGIN, (CURSOR, new_epoch())))
             return self.pending(after_id=after_id, limit=limit)
         seq, epoch, now = cursor.rows[0]
-        found = [Pending(id=row[0], event=_event(row)) for row in events.rows]
+        found = [Pending(id=row[0], event=event_of(row)) for row in events.rows]
         return Place(seq=seq, epoch=epoch, now=now), found
 
     def commit(self, place: Place, ids: Sequence[int], *statements: Statement) -> None:
@@ -114,18 +103,12 @@ class Journal:
         """
         last = place.seq + len(ids)
         seqs = list(range(place.seq + 1, last + 1))
-        try:
-            # PostgreSQL takes one pipeline as one transaction.
-            database.run(
-                self.using,
-                Statement(FENCE, (last, CURSOR, place.seq)),
-                Statement(SEQUENCE, (list(ids), seqs)),
-                *statements,
-            )
-        except StatementRefused as refusal:
-            if refusal.sqlstate == FENCED:
-                raise Fenced from refusal
-            raise
+        run_fenced(
+            self.using,
+            moved(CURSOR, before=place.seq, after=last),
+            Statement(SEQUENCE, (list(ids), seqs)),
+            *statements,
+        )
 
     def between(self, after: int, until: int, *, limit: int) -> list[Sequenced]:
         """Events at positions in (`after`, `until`], in order."""
@@ -135,7 +118,7 @@ class Journal:
     def history(self, kind: str, name: str, ids: Sequence[int] = ()) -> list[Event]:
         """Sequenced events of one object, and those of `ids`, in version order."""
         statement = Statement(HISTORY, (kind, name, list(ids)))
-        return [_event(row) for row in database.run(self.using, statement)[0].rows]
+        return [event_of(row) for row in database.run(self.using, statement)[0].rows]
 
     def sequenced(
         self, kind: str, after: tuple[str, int] = ("", 0), *, limit: int
@@ -159,20 +142,5 @@ def new_epoch() -> str:
     return secrets.token_hex(6)
 
 
-def _event(row: Sequence[Any]) -> Event:
-    _id, _seq, kind, object_, name, version, at, node, actor, data = row
-    return Event(
-        kind=kind,
-        object=object_,
-        name=name,
-        version=version,
-        at=at,
-        node=node or "",
-        actor=actor or "",
-        # Django's connections hand out jsonb as text.
-        data=json.loads(data) if isinstance(data, str) else data or {},
-    )
-
-
 def _sequenced(row: Sequence[Any]) -> Sequenced:
-    return Sequenced(seq=row[1], id=row[0], event=_event(row))
+    return Sequenced(seq=row[1], id=row[0], event=event_of(row))

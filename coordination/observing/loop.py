@@ -15,7 +15,7 @@ from django.db import connections
 from coordination.connections.database import StatementRefused
 from coordination.exceptions import CoordinationError
 from coordination.kernel.backoff import backoff_ms
-from coordination.observing.journal import Fenced
+from coordination.observing.fences import Fenced
 
 logger = logging.getLogger(__name__)
 

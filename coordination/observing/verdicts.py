@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from django.db.models.functions import Now
 
-from coordination.exceptions import InvalidArgument
+from coordination.intervening.reasons import require_actor, require_reason
 from coordination.observing.records import Violation
-
-REASON_LENGTH_MIN = 10
 
 
 def acknowledge(violations: Sequence[int], *, actor: str, reason: str) -> int:
@@ -18,12 +16,8 @@ def acknowledge(violations: Sequence[int], *, actor: str, reason: str) -> int:
     Returns how many were open. They stay on record and are counted as acknowledged.
     Raises InvalidArgument without an actor or a reason of at least ten characters.
     """
-    if not actor:
-        raise InvalidArgument("an actor is needed: who acknowledges?")
-    if len(reason.strip()) < REASON_LENGTH_MIN:
-        raise InvalidArgument(
-            f"a reason of at least {REASON_LENGTH_MIN} characters is needed, not {reason!r:.80}."
-        )
+    require_actor(actor)
+    require_reason(reason)
     still_open = Violation.objects.filter(id__in=violations, acknowledged_at__isnull=True)
     return still_open.update(
         acknowledged_at=Now(), acknowledged_by=actor, acknowledged_reason=reason

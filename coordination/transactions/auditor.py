@@ -17,6 +17,7 @@ from django.db import connections
 from coordination.connections import database
 from coordination.connections.database import Statement
 from coordination.kernel.gids import parse_branch_gid
+from coordination.observing.findings import Broken, record
 from coordination.observing.types import VerdictState
 from coordination.transactions import ended
 from coordination.transactions.examination import LEFT_PREPARED_S, Examination, Examiner
@@ -43,16 +44,6 @@ SELECT x.branch_gid, t.gid IS NOT NULL, t.outcome,
     extract(epoch FROM clock_timestamp() - t.ended_at)::float8
 FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS x(branch_gid, gid, at)
 LEFT JOIN concord_transaction t ON t.gid = x.gid
-"""
-
-RECORD_FINDINGS = """
-INSERT INTO concord_violation
-    (verdict, gid, branch_seq, kind, sentence, evidence, found_at,
-     acknowledged_by, acknowledged_reason)
-SELECT %s, gid, branch_seq, kind, sentence, evidence, clock_timestamp(), '', ''
-FROM jsonb_to_recordset(%s::jsonb)
-    AS x(gid text, branch_seq smallint, kind text, sentence text, evidence jsonb)
-ON CONFLICT (verdict, gid, branch_seq, kind) DO NOTHING
 """
 
 # Mark transactions as audited and count them. Each is counted by whoever marks it; those that
@@ -198,7 +189,7 @@ class Auditor:
         return sorted(filter(_remarkable, doubts), key=lambda doubt: -doubt.age_s)
 
     def _conclude(self, examination: Examination, doubts: Sequence[Doubt], *, behind: bool) -> None:
-        findings = [*map(_row, examination.findings), *map(_left_prepared, filter(_left, doubts))]
+        broken = [*map(_broken, examination.findings), *map(_left_prepared, filter(_left, doubts))]
         state, reason = self._state(behind=behind)
         values = (
             [transaction.gid for transaction in examination.judged],
@@ -209,10 +200,9 @@ class Auditor:
             examination.unseen_branches,
             json.dumps(self._evidence(examination, doubts)),
         )
-        record = Statement(RECORD_FINDINGS, (VERDICT, json.dumps(findings)))
         database.run(
             self._using,
-            *([record] if findings else []),
+            *record(VERDICT, broken),
             Statement(CONCLUDE, values),
             Statement(SETTLE, (VERDICT,)),
         )
@@ -261,24 +251,24 @@ def _shown(doubt: Doubt) -> dict[str, Any]:
     }
 
 
-def _left_prepared(doubt: Doubt) -> dict[str, Any]:
+def _left_prepared(doubt: Doubt) -> Broken:
     parsed = parse_branch_gid(doubt.branch_gid)
     assert parsed is not None
     gid, seq = parsed
-    return {
-        "gid": gid,
-        "branch_seq": seq,
-        "kind": ViolationKind.LEFT_PREPARED.value,
-        "sentence": f"branch {seq} is prepared on {doubt.using} long after the end",
-        "evidence": _shown(doubt),
-    }
+    return Broken(
+        subject=gid,
+        place=seq,
+        kind=ViolationKind.LEFT_PREPARED.value,
+        sentence=f"branch {seq} is prepared on {doubt.using} long after the end",
+        evidence=_shown(doubt),
+    )
 
 
-def _row(finding: Finding) -> dict[str, Any]:
-    return {
-        "gid": finding.gid,
-        "branch_seq": finding.seq,
-        "kind": finding.kind.value,
-        "sentence": finding.sentence,
-        "evidence": dict(finding.evidence),
-    }
+def _broken(finding: Finding) -> Broken:
+    return Broken(
+        subject=finding.gid,
+        place=finding.seq,
+        kind=finding.kind.value,
+        sentence=finding.sentence,
+        evidence=finding.evidence,
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from coordination.connections import database
 from coordination.connections.database import Statement
 from coordination.exceptions import InvalidArgument
+from coordination.intervening.reasons import require_reason
 from coordination.kernel.gids import is_gid
 from coordination.transactions import orphans, runner
 from coordination.transactions.coordinator import store
@@ -14,7 +15,6 @@ from coordination.transactions.types import Outcome
 
 logger = logging.getLogger(__name__)
 
-REASON_LENGTH_MIN = 10
 
 MAKE_DUE = """
 WITH t AS (
@@ -39,7 +39,7 @@ def retry_now(gids: Sequence[str], *, actor: str, reason: str) -> int:
 
     Raises InvalidArgument without a reason of at least ten characters.
     """
-    _require_reason(reason)
+    require_reason(reason)
     known = [snapshot for snapshot in store().snapshots(gids) if not snapshot.ended]
     for snapshot in known:
         database.run(store().using, Statement(MAKE_DUE, (snapshot.gid,)))
@@ -57,7 +57,7 @@ def resolve(gid: str, *, outcome: str, actor: str, reason: str) -> Resolution:
     Raises InvalidArgument for an unknown transaction or outcome, a missing reason, or a commit
     without all votes.
     """
-    _require_reason(reason)
+    require_reason(reason)
     wish = _outcome(outcome)
     words = f"resolved by {actor}: {reason}"
     standing = runner.decide(gid, wish, reason=words, force=True, by=actor) if is_gid(gid) else None
@@ -80,7 +80,7 @@ def resolve_orphan(gid: str, *, outcome: str, actor: str, reason: str) -> int:
 
     Raises InvalidArgument when the transaction has a row, or without a reason.
     """
-    _require_reason(reason)
+    require_reason(reason)
     wish = _outcome(outcome)
     if store().standing(gid) is not None:
         raise InvalidArgument(f"{gid} has a row; resolve it through its register.", name=gid)
@@ -97,14 +97,6 @@ def resolve_orphan(gid: str, *, outcome: str, actor: str, reason: str) -> int:
 def _record(gid: str, action: str, *, actor: str, reason: str) -> None:
     data = {"action": action, "reason": reason, "actor": actor}
     store().note(gid, "transaction.resolved", data=data, by=actor)
-
-
-def _require_reason(reason: object) -> None:
-    if not isinstance(reason, str) or len(reason.strip()) < REASON_LENGTH_MIN:
-        raise InvalidArgument(
-            f"a reason of at least {REASON_LENGTH_MIN} characters is needed, not {reason!r:.80}: "
-            "it stays in the history."
-        )
 
 
 def _outcome(value: object) -> Outcome:

@@ -27,10 +27,10 @@ class Shelf:
 
     def __init__(self) -> None:
         self.transactions: Lists[TransactionRow] = Lists(
-            transactions.first, moves=lambda row: row.ended_ms is None
+            transactions.LIST.first, moves=lambda row: row.ended_ms is None
         )
         self.locks: Lists[LockRow] = Lists(
-            locks.first, moves=lambda row: row.until_ms is not None, reread_ms=LISTS_REREAD_MS
+            locks.LIST.first, moves=lambda row: row.until_ms is not None, reread_ms=LISTS_REREAD_MS
         )
         self._stories: dict[str, Story] = {}
         self._lock_stories: dict[str, LockStory] = {}

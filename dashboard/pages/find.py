@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,9 +13,12 @@ from coordination.kernel.gids import is_gid
 from dashboard.access import viewer_required
 from dashboard.addresses import lock_address
 from dashboard.clock import now_ms
-from dashboard.filtering import LOCKS, TRANSACTIONS, Filter, FilterError, Grammar, parse
-from dashboard.queries import locks, transactions
+from dashboard.filtering import FilterError, parse
+from dashboard.pages import locks, transactions
+from dashboard.pages.listing import ListPage
 from dashboard.queries.bounds import TooSlowError
+from dashboard.queries.locks import named as locks_named
+from dashboard.queries.transactions import one as transaction_row
 
 
 @require_safe
@@ -29,9 +33,9 @@ def _thing(text: str) -> str:
     """The page of the transaction or the one lock of this name; empty when there is none."""
     if not text or not text.isprintable():
         return ""
-    if is_gid(text) and transactions.one(text) is not None:
+    if is_gid(text) and transaction_row(text) is not None:
         return reverse("dashboard:transaction", args=[text])
-    named = locks.named(text, limit=2)
+    named = locks_named(text, limit=2)
     if len(named) == 1:
         return lock_address(named[0].store, named[0].kind, named[0].name)
     return ""
@@ -39,31 +43,19 @@ def _thing(text: str) -> str:
 
 def _list(text: str) -> str:
     """Transactions, unless only locks match."""
-    where = "transactions"
-    if text and not _any_transaction(text) and _any_lock(text):
-        where = "locks"
+    chosen = transactions.PAGE.name
+    if text and not _any(transactions.PAGE, text, if_slow=True):
+        chosen = locks.PAGE.name if _any(locks.PAGE, text, if_slow=False) else chosen
     query = f"?{urlencode({'q': text})}" if text else ""
-    return reverse(f"dashboard:{where}") + query
+    return reverse(f"dashboard:{chosen}") + query
 
 
-def _any_transaction(text: str) -> bool:
-    wanted = _read(text, TRANSACTIONS)
+def _any(page: ListPage[Any, Any], text: str, *, if_slow: bool) -> bool:
+    """Whether anything in a list matches; `if_slow` when that cannot be told in time."""
     try:
-        return wanted is not None and bool(transactions.first(wanted, now_ms=now_ms(), limit=1)[0])
-    except TooSlowError:
-        return True
-
-
-def _any_lock(text: str) -> bool:
-    wanted = _read(text, LOCKS)
-    try:
-        return wanted is not None and bool(locks.first(wanted, now_ms=now_ms(), limit=1)[0])
-    except TooSlowError:
-        return False
-
-
-def _read(text: str, grammar: Grammar) -> Filter | None:
-    try:
-        return parse(text, grammar)
+        wanted = parse(text, page.grammar)
+        return bool(page.listing.first(wanted, now_ms=now_ms(), limit=1)[0])
     except FilterError:
-        return None
+        return False
+    except TooSlowError:
+        return if_slow

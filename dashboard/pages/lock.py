@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from coordination.exceptions import CoordinationError
 from coordination.locks import operations
 from coordination.locks.operations import GRACE_S, Shown
-from dashboard.access import ASK, FORCE, may_ask, may_force, viewer_required
+from dashboard.access import ASK, FORCE, viewer_required
 from dashboard.addresses import lock_address
 from dashboard.clock import now_ms
-from dashboard.limits import GRANT_ROWS, QUEUE_ROWS, REASON_CHARS, REASON_CHARS_MIN
+from dashboard.limits import GRANT_ROWS, QUEUE_ROWS
 from dashboard.lock_rows import LockRow
-from dashboard.pages.acting import back, reason_mistake
+from dashboard.pages.acting import actor, answered, back, mistake, obstacle, reason
 from dashboard.pages.locks import Shown as ShownRow
 from dashboard.pages.shell import page
 from dashboard.promises import EXCLUSION
@@ -27,10 +25,6 @@ from dashboard.queries.verdicts import verdict, violations
 
 _TOKENS_MAX = 10_000
 _CONFIRM_DIGITS = 6
-NOTHING_DONE = "Nothing was done."
-UNKNOWN = (
-    "It may have happened or not: ask the store again before you do anything that rests on it."
-)
 
 
 @require_safe
@@ -77,71 +71,46 @@ def lock(request: HttpRequest, store: str, kind: str, name: str = "") -> HttpRes
 @viewer_required
 def ask(request: HttpRequest, store: str, kind: str, name: str = "") -> HttpResponse:
     """Ask its holders to give it back."""
-    _require(may_ask(request.user), ASK)
+    who, shown = actor(request, ASK), _shown(request, store, kind, name)
 
-    def done(shown: Shown, words: dict[str, str]) -> str:
-        count = operations.ask_to_release(shown, **words)
+    def act() -> str:
+        count = operations.ask_to_release(shown, actor=who, reason=reason(request))
         if not count:
             return "Nobody held it any more: nobody was asked."
-        who = "Its holder was asked" if count == 1 else f"{count} holders were asked"
-        return f"{who}. In {GRACE_S} s the lease is renewed no more."
+        asked = "Its holder was asked" if count == 1 else f"{count} holders were asked"
+        return f"{asked}. In {GRACE_S} s the lease is renewed no more."
 
-    return _acted(request, store, kind, name, done)
+    return _acted(request, shown, act, mistake(request))
 
 
 @require_POST
 @viewer_required
 def force(request: HttpRequest, store: str, kind: str, name: str = "") -> HttpResponse:
     """Take it away from its holders."""
-    _require(may_force(request.user), FORCE)
+    who, shown = actor(request, FORCE), _shown(request, store, kind, name)
 
-    def done(shown: Shown, words: dict[str, str]) -> str:
-        tokens = operations.force_release(shown, **words)
+    def act() -> str:
+        tokens = operations.force_release(shown, actor=who, reason=reason(request))
         if not tokens:
             return "Nobody held it any more: nothing was taken away."
         said = ", ".join(str(token) for token in tokens)
         return f"Taken away from token {said}. The next grant has a greater one."
 
-    tokens = _tokens(request)
-    wanted = str(max(tokens, default=0))[-_CONFIRM_DIGITS:]
-    typed = request.POST.get("confirm", "").strip()
-    mistake = "" if typed == wanted else f"Type {wanted} to confirm."
-    return _acted(request, store, kind, name, done, mistake=mistake)
+    wanted = str(max(shown.tokens, default=0))[-_CONFIRM_DIGITS:]
+    return _acted(request, shown, act, mistake(request, confirm=wanted))
 
 
-def _acted(
-    request: HttpRequest,
-    store: str,
-    kind: str,
-    name: str,
-    done: Callable[[Shown, dict[str, str]], str],
-    *,
-    mistake: str = "",
-) -> HttpResponse:
+def _acted(request: HttpRequest, shown: Shown, act: Callable[[], str], wrong: str) -> HttpResponse:
+    address = lock_address(shown.store, shown.kind, shown.name)
+    if wrong:
+        return back(request, address, wrong, failed=True)
+    return answered(request, address, act)
+
+
+def _shown(request: HttpRequest, store: str, kind: str, name: str) -> Shown:
+    """The lock of this address with the tokens that the page had shown."""
     name = name or request.GET.get("name", "")
-    address = lock_address(store, kind, name)
-    reason = request.POST.get("reason", "").strip()
-    mistake = mistake or reason_mistake(reason)
-    if mistake:
-        return back(request, address, mistake, failed=True)
-    shown = Shown(kind=kind, name=name, store=store, tokens=_tokens(request))
-    words = {"actor": request.user.get_username(), "reason": reason}
-    try:
-        return back(request, address, done(shown, words))
-    except CoordinationError as error:
-        return back(request, address, _failed(error), failed=True)
-
-
-def _failed(error: CoordinationError) -> str:
-    """What is known of it after an error: nothing done, or nobody knows."""
-    said = str(error)
-    rest = UNKNOWN if error.applied is None else NOTHING_DONE
-    return said if rest in said else f"{said} {rest}"
-
-
-def _require(allowed: bool, permission: str) -> None:
-    if not allowed:
-        raise PermissionDenied(f"This needs the permission {permission}.")
+    return Shown(kind=kind, name=name, store=store, tokens=_tokens(request))
 
 
 def _tokens(request: HttpRequest) -> frozenset[int]:
@@ -157,20 +126,16 @@ def _tokens_text(row: LockRow) -> str:
 def _offers(request: HttpRequest, row: LockRow) -> dict[str, Any]:
     """What this person may do to it now, and why not what they may not."""
     free = "" if row.holders else "Nobody holds it"
-    may = {"ask": may_ask(request.user), "force": may_force(request.user)}
-    names = {"ask": ASK, "force": FORCE}
-    obstacles = {
-        what: free if allowed else f"You need the permission {names[what]}"
-        for what, allowed in may.items()
-    }
     return {
-        "obstacles": obstacles,
-        "may_ask": may["ask"],
-        "may_force": may["force"],
+        "obstacles": {
+            "ask": obstacle(request, ASK, free),
+            "force": obstacle(request, FORCE, free),
+        },
+        "may_ask": ASK.of(request.user),
+        "may_force": FORCE.of(request.user),
         "addresses": {
-            what: lock_address(row.store, row.kind, row.name, route=f"lock-{what}") for what in may
+            what: lock_address(row.store, row.kind, row.name, route=f"lock-{what}")
+            for what in ("ask", "force")
         },
         "grace_s": GRACE_S,
-        "reason_min": REASON_CHARS_MIN,
-        "reason_max": REASON_CHARS,
     }

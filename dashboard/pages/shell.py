@@ -12,8 +12,9 @@ from django.templatetags.static import static
 from django.urls import reverse
 
 from coordination import conf
+from coordination.intervening.reasons import REASON_LENGTH_MAX, REASON_LENGTH_MIN
 from dashboard import limits, words
-from dashboard.access import RESOLVE, may_ask, may_force, may_resolve
+from dashboard.access import rights
 from dashboard.clock import now_ms
 from dashboard.queries import history, overview
 from dashboard.queries.bounds import TooSlowError
@@ -40,7 +41,7 @@ def page(
         data: what the page's script starts from; values of JSON.
     """
     where = history.position()
-    resolve = may_resolve(request.user)
+    perms = rights(request.user)
     shell = {
         "seq": where.seq,
         "epoch": where.epoch,
@@ -51,11 +52,7 @@ def page(
         "locks": reverse("dashboard:locks"),
         "socket": "/ws/feed",
         "login": reverse("dashboard:login"),
-        "perms": {
-            "resolve": resolve,
-            "ask": may_ask(request.user),
-            "force": may_force(request.user),
-        },
+        "perms": perms,
         "in_doubt_ms": limits.IN_DOUBT_AFTER_MS,
         "ending_ms": limits.ENDING_MS,
         "ending_share": limits.ENDING_SHARE,
@@ -72,8 +69,9 @@ def page(
         "rail": _rail(),
         "seq": where.seq,
         "node": conf.current().node,
-        "may_resolve": resolve,
-        "resolve_permission": RESOLVE,
+        "may_act": any(perms.values()),
+        "reason_min": REASON_LENGTH_MIN,
+        "reason_max": REASON_LENGTH_MAX,
         "demo": getattr(settings, "DEMO", False),
     }
     return render(request, template, rest | context, status=status)

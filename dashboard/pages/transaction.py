@@ -7,12 +7,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from coordination.exceptions import CoordinationError
+from coordination.intervening.failures import told
 from coordination.transactions import operations
-from dashboard.access import RESOLVE, may_resolve, viewer_required
+from dashboard.access import RESOLVE, viewer_required
 from dashboard.clock import now_ms
 from dashboard.events import EventRow
-from dashboard.limits import PAYLOAD_CHARS, REASON_CHARS, REASON_CHARS_MIN
-from dashboard.pages.acting import actor, back, reason_mistake
+from dashboard.limits import PAYLOAD_CHARS
+from dashboard.pages.acting import actor, answered, back, mistake, obstacle, reason
 from dashboard.pages.shell import page
 from dashboard.promises import ATOMICITY
 from dashboard.queries import history
@@ -21,7 +22,7 @@ from dashboard.queries.verdicts import violations
 from dashboard.rows import TransactionRow
 
 _CONFIRM_CHARS = 6
-_WORDS = {"committed": "Commit", "aborted": "Abort"}
+_OUTCOMES = frozenset({"committed", "aborted"})
 
 
 @require_safe
@@ -50,10 +51,15 @@ def transaction(request: HttpRequest, gid: str) -> HttpResponse:
         age_ms=row.age_ms(now),
         applied=sum(branch.actual is not None for branch in row.branches),
         violations=violations(ATOMICITY, gid=gid),
-        obstacle=_obstacle(request, row),
+        obstacles={
+            "retry": obstacle(
+                request, RESOLVE, "It has ended: nothing to send" if row.ended_ms else ""
+            ),
+            "resolve": obstacle(
+                request, RESOLVE, "Already decided: nothing to resolve" if row.outcome else ""
+            ),
+        },
         commit_obstacle=_commit_obstacle(row),
-        reason_min=REASON_CHARS_MIN,
-        reason_max=REASON_CHARS,
     )
 
 
@@ -73,53 +79,37 @@ def events(request: HttpRequest, gid: str) -> HttpResponse:
 @viewer_required
 def retry(request: HttpRequest, gid: str) -> HttpResponse:
     """Send again, now, what the transaction waits for; safe to repeat."""
-    who = actor(request)
-    try:
+    who = actor(request, RESOLVE)
+
+    def act() -> str:
         count = operations.retry_now([gid], actor=who, reason="retried from the dashboard")
-    except CoordinationError as error:
-        return back(request, _page(gid), str(error), failed=True)
-    return back(request, _page(gid), "Sent again." if count else "It has ended: nothing to send.")
+        return "Sent again." if count else "It has ended: nothing to send."
+
+    return answered(request, _page(gid), act)
 
 
 @require_POST
 @viewer_required
 def resolve(request: HttpRequest, gid: str) -> HttpResponse:
     """Decide a transaction in doubt by this person's word, through the register."""
-    who = actor(request)
+    who = actor(request, RESOLVE)
     outcome = request.POST.get("outcome", "")
-    reason = request.POST.get("reason", "").strip()
-    mistake = _mistake(gid, outcome, reason, request.POST.get("confirm", "").strip())
-    if mistake:
-        return back(request, _page(gid), mistake, failed=True)
+    wrong = "Choose commit or abort." if outcome not in _OUTCOMES else ""
+    wrong = wrong or mistake(request, confirm=gid[-_CONFIRM_CHARS:])
+    if wrong:
+        return back(request, _page(gid), wrong, failed=True)
     try:
-        result = operations.resolve(gid, outcome=outcome, actor=who, reason=reason)
+        result = operations.resolve(gid, outcome=outcome, actor=who, reason=reason(request))
     except CoordinationError as error:
-        return back(request, _page(gid), str(error), failed=True)
+        return back(request, _page(gid), told(error), failed=True)
     if result.outcome != outcome:
         said = f"The register already said {result.outcome}; nothing was changed."
         return back(request, _page(gid), said, failed=True)
     return back(request, _page(gid), f"Resolved: {result.outcome}.")
 
 
-def _mistake(gid: str, outcome: str, reason: str, confirm: str) -> str:
-    if outcome not in _WORDS:
-        return "Choose commit or abort."
-    if confirm != gid[-_CONFIRM_CHARS:]:
-        return f"Type {gid[-_CONFIRM_CHARS:]} to confirm."
-    return reason_mistake(reason)
-
-
 def _page(gid: str) -> str:
     return reverse("dashboard:transaction", args=[gid])
-
-
-def _obstacle(request: HttpRequest, row: TransactionRow) -> str:
-    """Why this person cannot resolve this transaction now; empty if they can."""
-    if not may_resolve(request.user):
-        return f"You need the permission {RESOLVE}"
-    if row.outcome is not None:
-        return "Already decided: nothing to resolve"
-    return ""
 
 
 def _commit_obstacle(row: TransactionRow) -> str:

@@ -8,13 +8,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from coordination.exceptions import CoordinationError
 from coordination.observing.types import VerdictState
 from coordination.observing.verdicts import acknowledge as acknowledge_violations
-from dashboard.access import RESOLVE, may_resolve, viewer_required
+from dashboard.access import RESOLVE, viewer_required
 from dashboard.clock import now_ms
-from dashboard.limits import REASON_CHARS, REASON_CHARS_MIN, VIOLATION_ROWS
-from dashboard.pages.acting import actor, back, reason_mistake
+from dashboard.limits import VIOLATION_ROWS
+from dashboard.pages.acting import actor, answered, back, mistake, obstacle, reason
 from dashboard.pages.shell import page
 from dashboard.promises import EXCLUSION, PROMISES
 from dashboard.queries.verdicts import VerdictRow, verdict, verdicts, violations
@@ -54,9 +53,7 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         facts=_facts(record),
         others=[row for row in verdicts() if row.name != name],
         open_ids=[row.pk for row in found if row.acknowledged_ms is None],
-        obstacle="" if may_resolve(request.user) else f"You need the permission {RESOLVE}",
-        reason_min=REASON_CHARS_MIN,
-        reason_max=REASON_CHARS,
+        obstacle=obstacle(request, RESOLVE),
     )
 
 
@@ -64,19 +61,19 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
 @viewer_required
 def acknowledge(request: HttpRequest, name: str) -> HttpResponse:
     """Close the violations this person was shown; later ones stay open."""
-    who = actor(request)
+    who = actor(request, RESOLVE)
     address = reverse("dashboard:verdict", args=[name])
     shown = request.POST.get("violations", "")
     ids = [int(text) for text in shown.split(",") if text.isdecimal()][:VIOLATION_ROWS]
-    reason = request.POST.get("reason", "").strip()
-    mistake = reason_mistake(reason)
-    if mistake:
-        return back(request, address, mistake, failed=True)
-    try:
-        count = acknowledge_violations(ids, actor=who, reason=reason)
-    except CoordinationError as error:
-        return back(request, address, str(error), failed=True)
-    return back(request, address, f"Acknowledged: {count}. The verdict follows in a moment.")
+    wrong = mistake(request)
+    if wrong:
+        return back(request, address, wrong, failed=True)
+
+    def act() -> str:
+        count = acknowledge_violations(ids, actor=who, reason=reason(request))
+        return f"Acknowledged: {count}. The verdict follows in a moment."
+
+    return answered(request, address, act)
 
 
 def sentence(record: VerdictRow, state: VerdictState, now: int) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final, Self
 
 from django.db.models import (
@@ -27,19 +26,17 @@ from django.db.models.functions import Collate
 
 from coordination.locks.records import LockGrant, LockRecord, LockRefusal
 from dashboard.filtering import LOCK_STATES, Filter, Term
-from dashboard.globs import glob_pattern
-from dashboard.limits import ENDING_MS, ENDING_SHARE, GRANT_ROWS, PAGE_ROWS, REFUSAL_ROWS
+from dashboard.limits import ENDING_MS, ENDING_SHARE, GRANT_ROWS, REFUSAL_ROWS
 from dashboard.lock_history import GrantRow, RefusalRow
 from dashboard.lock_rows import LockRow, LockState
 from dashboard.queries.bounds import alias, bounded
+from dashboard.queries.conditions import any_member_is, any_of, name_is, narrowed, time_at
+from dashboard.queries.listing import Listing, columns, matching
 
 QUEUED: Final = "queued"
 """Beside the states: locks that somebody waits for."""
-_COLUMNS: Final = tuple(field.attname for field in LockRecord._meta.concrete_fields)
+_COLUMNS: Final = columns(LockRecord)
 _CURSOR: Final = re.compile(r"^([01])\.(\d{1,9})\.(\S{1,100} \S{1,20} \S{1,200})$")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# A row judged by the clock may fail in memory what the query let through.
-_SLACK: Final = 2
 _ORDER: Final = ("rank", "-waiting", "name_c", "key_c")
 _BACK: Final = ("-rank", "waiting", "-name_c", "-key_c")
 
@@ -70,50 +67,6 @@ class Cursor:
     def name(self) -> str:
         """The name inside the key."""
         return self.key.split(" ", 2)[2]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A stretch of a list, with the cursors of the stretches beside it where there are any."""
-
-    rows: tuple[LockRow, ...]
-    older: Cursor | None
-    newer: Cursor | None
-
-
-def first(wanted: Filter, *, now_ms: int, limit: int) -> tuple[tuple[LockRow, ...], bool]:
-    """The first `limit` rows, and whether there are more.
-
-    Raises:
-        TooSlowError: the filter matches too little of too much.
-    """
-    rows = _after(wanted, None, now_ms=now_ms, limit=limit + 1)
-    return tuple(rows[:limit]), len(rows) > limit
-
-
-def page(
-    wanted: Filter, *, now_ms: int, older: Cursor | None = None, newer: Cursor | None = None
-) -> Page:
-    """The page behind the cursor `older`, or before the cursor `newer`, or the first.
-
-    Raises:
-        TooSlowError: the filter matches too little of too much.
-    """
-    if newer is not None:
-        rows = _before(wanted, newer, now_ms=now_ms, limit=PAGE_ROWS + 1)
-        more, rows = len(rows) > PAGE_ROWS, rows[-PAGE_ROWS:]
-        return Page(
-            rows=tuple(rows),
-            older=Cursor.of(rows[-1]) if rows else None,
-            newer=Cursor.of(rows[0]) if more else None,
-        )
-    rows = _after(wanted, older, now_ms=now_ms, limit=PAGE_ROWS + 1)
-    more, rows = len(rows) > PAGE_ROWS, rows[:PAGE_ROWS]
-    return Page(
-        rows=tuple(rows),
-        older=Cursor.of(rows[-1]) if more else None,
-        newer=Cursor.of(rows[0]) if older is not None and rows else None,
-    )
 
 
 def one(key: str) -> LockRow | None:
@@ -160,13 +113,13 @@ def counts(now_ms: int) -> dict[str, int]:
 def _after(wanted: Filter, cursor: Cursor | None, *, now_ms: int, limit: int) -> list[LockRow]:
     with bounded() as using:
         found = _records(using, wanted, now_ms).filter(_beyond(cursor, "gt")).order_by(*_ORDER)
-        return _read(found, wanted, now_ms, limit)
+        return matching(found, LockRow.read, wanted=wanted, now_ms=now_ms, limit=limit)
 
 
 def _before(wanted: Filter, cursor: Cursor, *, now_ms: int, limit: int) -> list[LockRow]:
     with bounded() as using:
         found = _records(using, wanted, now_ms).filter(_beyond(cursor, "lt")).order_by(*_BACK)
-        return _read(found, wanted, now_ms, limit)[::-1]
+        return matching(found, LockRow.read, wanted=wanted, now_ms=now_ms, limit=limit)[::-1]
 
 
 def _records(using: str, wanted: Filter, now_ms: int) -> QuerySet[LockRecord]:
@@ -178,7 +131,7 @@ def _records(using: str, wanted: Filter, now_ms: int) -> QuerySet[LockRecord]:
     )
     if any(term.key == "state" for term in wanted.terms):
         found = found.annotate(shown=_shown(now_ms))
-    return found.filter(_query(wanted))
+    return found.filter(narrowed(wanted, _condition))
 
 
 def _beyond(cursor: Cursor | None, side: str) -> Q:
@@ -196,21 +149,6 @@ def _beyond(cursor: Cursor | None, side: str) -> Q:
     )
 
 
-def _read(found: QuerySet[LockRecord], wanted: Filter, now_ms: int, limit: int) -> list[LockRow]:
-    values = found.values(*_COLUMNS)[: limit * _SLACK if wanted.timed else limit]
-    rows = (LockRow.read(row) for row in values)
-    return [row for row in rows if wanted.matches(row, now_ms)][:limit]
-
-
-def _query(wanted: Filter) -> Q:
-    """What narrows the search in the database; `Filter.matches` has the last word."""
-    query = Q()
-    for term in wanted.terms:
-        condition = _condition(term)
-        query &= ~condition if term.negated else condition
-    return query
-
-
 def _condition(term: Term) -> Q:
     match term.key:
         case "state":
@@ -218,27 +156,18 @@ def _condition(term: Term) -> Q:
         case "store" | "kind":
             return Q(**{f"{term.key}__in": term.values})
         case "name":
-            return _any(Q(name__regex=glob_pattern(value)) for value in term.values)
+            return name_is(term)
         case "owner":
-            patterns = (Value(glob_pattern(value)) for value in term.values)
-            return _any(Q(_OwnerMatches(F("holders"), pattern)) for pattern in patterns)
+            return any_member_is("holders", "owner", term)
         case "queue":
             return Q(**{f"waiting__{'gt' if term.above else 'lt'}": term.amount})
         case _:
-            return _any(_text(value) for value in term.values)
+            return any_of(_text(value) for value in term.values)
 
 
 def _text(value: str) -> Q:
     said = Value(value)
     return Q(key__icontains=value) | Q(_SaidOf(F("holders"), said)) | Q(_SaidOf(F("waiters"), said))
-
-
-class _OwnerMatches(Func):
-    """Whether any holder's owner matches a regular expression."""
-
-    template = "EXISTS (SELECT 1 FROM jsonb_array_elements(%(expressions)s))"
-    arg_joiner = ") AS c(item) WHERE c.item->>'owner' ~ ("
-    output_field = BooleanField()
 
 
 class _SaidOf(Func):
@@ -264,7 +193,7 @@ class _LeaseMs(Func):
 
 def _shown(now_ms: int) -> BaseExpression:
     """`LockRow.state_at` as the database says it."""
-    now = _EPOCH + timedelta(milliseconds=now_ms)
+    now = time_at(ms=now_ms)
     left_ms = _MsUntil(F("until"), Value(now))
     ending = Q(until__lt=now + timedelta(milliseconds=ENDING_MS)) & Q(
         _Less(left_ms, _Least(F("holders")))
@@ -312,8 +241,6 @@ class _Less(Func):
     output_field = BooleanField()
 
 
-def _any(conditions: Iterable[Q]) -> Q:
-    query = Q()
-    for condition in conditions:
-        query |= condition
-    return query
+LIST: Final = Listing(
+    after=_after, before=_before, cursor_of=Cursor.of, cursor_from=Cursor.parse, counts=counts
+)

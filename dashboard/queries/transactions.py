@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Self
 
-from django.db.models import BooleanField, F, Func, Q, QuerySet, TextField, Value
+from django.db.models import BooleanField, F, Func, Q, TextField, Value
 from django.db.models.functions import Cast
 
 from coordination.transactions.records import TransactionRecord
 from dashboard.filtering import STATES, Filter, Term
-from dashboard.globs import glob_pattern
-from dashboard.limits import COUNT_MAX, PAGE_ROWS
+from dashboard.limits import COUNT_MAX
 from dashboard.queries.bounds import alias, bounded
+from dashboard.queries.conditions import any_member_is, any_of, name_is, narrowed, time_at
+from dashboard.queries.listing import Listing, columns, matching
 from dashboard.rows import DisplayState, TransactionRow
 
-_COLUMNS: Final = tuple(field.attname for field in TransactionRecord._meta.concrete_fields)
+_COLUMNS: Final = columns(TransactionRecord)
 _UNDECIDED: Final = frozenset({DisplayState.VOTING, DisplayState.IN_DOUBT})
 _CURSOR: Final = re.compile(r"^([ou])\.(\d{1,17})\.([a-z0-9-]{1,64})$")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# A row judged by age may fail in memory what the query let through.
-_SLACK: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,51 +51,7 @@ class Cursor:
     @property
     def begun_at(self) -> datetime:
         """The row's begin as the database knows it."""
-        return _EPOCH + timedelta(microseconds=self.begun_us)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A stretch of a list, with the cursors of the stretches beside it where there are any."""
-
-    rows: tuple[TransactionRow, ...]
-    older: Cursor | None
-    newer: Cursor | None
-
-
-def first(wanted: Filter, *, now_ms: int, limit: int) -> tuple[tuple[TransactionRow, ...], bool]:
-    """The first `limit` rows, and whether there are more.
-
-    Raises:
-        TooSlowError: the filter matches too little of too much.
-    """
-    rows = _after(wanted, None, now_ms=now_ms, limit=limit + 1)
-    return tuple(rows[:limit]), len(rows) > limit
-
-
-def page(
-    wanted: Filter, *, now_ms: int, older: Cursor | None = None, newer: Cursor | None = None
-) -> Page:
-    """The page behind the cursor `older`, or before the cursor `newer`, or the first.
-
-    Raises:
-        TooSlowError: the filter matches too little of too much.
-    """
-    if newer is not None:
-        rows = _before(wanted, newer, now_ms=now_ms, limit=PAGE_ROWS + 1)
-        more, rows = len(rows) > PAGE_ROWS, rows[-PAGE_ROWS:]
-        return Page(
-            rows=tuple(rows),
-            older=Cursor.of(rows[-1]) if rows else None,
-            newer=Cursor.of(rows[0]) if more else None,
-        )
-    rows = _after(wanted, older, now_ms=now_ms, limit=PAGE_ROWS + 1)
-    more, rows = len(rows) > PAGE_ROWS, rows[:PAGE_ROWS]
-    return Page(
-        rows=tuple(rows),
-        older=Cursor.of(rows[-1]) if more else None,
-        newer=Cursor.of(rows[0]) if older is not None and rows else None,
-    )
+        return time_at(us=self.begun_us)
 
 
 def one(gid: str) -> TransactionRow | None:
@@ -113,7 +68,7 @@ def several(gids: list[str]) -> dict[str, TransactionRow]:
 
 def counts(now_ms: int) -> dict[str, int]:
     """How many transactions are in each state, each count stopping at `COUNT_MAX`."""
-    since = _moment(now_ms) - timedelta(seconds=1)
+    since = time_at(ms=now_ms) - timedelta(seconds=1)
     prepared = Q(branches__contains=[{"vote": "yes", "actual": None}])
     tallies: dict[str, int] = {}
     with bounded() as using:
@@ -133,32 +88,34 @@ def _after(
     wanted: Filter, cursor: Cursor | None, *, now_ms: int, limit: int
 ) -> list[TransactionRow]:
     rows: list[TransactionRow] = []
+    read = partial(matching, read=TransactionRow.read, wanted=wanted, now_ms=now_ms)
     with bounded() as using:
         found = TransactionRecord.objects.using(using).filter(_query(wanted, now_ms))
         if cursor is None or cursor.unfinished:
             unfinished = found.filter(ended_at__isnull=True).order_by("begun_at", "gid")
-            rows = _read(unfinished.filter(_beyond(cursor, "gt")), wanted, now_ms, limit)
+            rows = read(unfinished.filter(_beyond(cursor, "gt")), limit=limit)
             cursor = None
         if len(rows) < limit:
             ended = found.filter(ended_at__isnull=False).order_by("-begun_at", "gid")
             rest = ended.filter(_beyond(cursor, "lt"))
-            rows += _read(rest, wanted, now_ms, limit - len(rows))
+            rows += read(rest, limit=limit - len(rows))
     return rows
 
 
 def _before(wanted: Filter, cursor: Cursor, *, now_ms: int, limit: int) -> list[TransactionRow]:
     rows: list[TransactionRow] = []
+    read = partial(matching, read=TransactionRow.read, wanted=wanted, now_ms=now_ms)
     with bounded() as using:
         found = TransactionRecord.objects.using(using).filter(_query(wanted, now_ms))
         at: Cursor | None = cursor
         if not cursor.unfinished:
             ended = found.filter(ended_at__isnull=False).order_by("begun_at", "-gid")
-            rows = _read(ended.filter(_beyond(cursor, "gt", back=True)), wanted, now_ms, limit)
+            rows = read(ended.filter(_beyond(cursor, "gt", back=True)), limit=limit)
             at = None
         if len(rows) < limit:
             unfinished = found.filter(ended_at__isnull=True).order_by("-begun_at", "-gid")
             rest = unfinished.filter(_beyond(at, "lt", back=True))
-            rows += _read(rest, wanted, now_ms, limit - len(rows))
+            rows += read(rest, limit=limit - len(rows))
     return rows[::-1]
 
 
@@ -170,30 +127,8 @@ def _beyond(cursor: Cursor | None, side: str, *, back: bool = False) -> Q:
     return Q(**{f"begun_at__{side}": cursor.begun_at}) | tie
 
 
-def _read(
-    found: QuerySet[TransactionRecord], wanted: Filter, now_ms: int, limit: int
-) -> list[TransactionRow]:
-    values = found.values(*_COLUMNS)[: limit * _SLACK if wanted.timed else limit]
-    rows = (TransactionRow.read(row) for row in values)
-    return [row for row in rows if wanted.matches(row, now_ms)][:limit]
-
-
-class _ParticipantMatches(Func):
-    """Whether any branch's participant matches a regular expression."""
-
-    template = "EXISTS (SELECT 1 FROM jsonb_array_elements(%(expressions)s))"
-    arg_joiner = ") AS b(item) WHERE b.item->>'participant' ~ ("
-    output_field = BooleanField()
-
-
 def _query(wanted: Filter, now_ms: int) -> Q:
-    """What narrows the search in the database; `Filter.matches` has the last word."""
-    query = Q()
-    for term in wanted.terms:
-        condition = _condition(term, now_ms)
-        if condition is not None:
-            query &= ~condition if term.negated else condition
-    return query
+    return narrowed(wanted, lambda term: _condition(term, now_ms))
 
 
 def _condition(term: Term, now_ms: int) -> Q | None:
@@ -201,19 +136,18 @@ def _condition(term: Term, now_ms: int) -> Q | None:
         case "state":
             return _state(term)
         case "outcome":
-            named = Q(outcome__in=[value for value in term.values if value != "none"])
-            return named | Q(outcome__isnull=True) if "none" in term.values else named
+            stored = Q(outcome__in=[value for value in term.values if value != "none"])
+            return stored | Q(outcome__isnull=True) if "none" in term.values else stored
         case "protocol" | "node":
             return Q(**{f"{term.key}__in": term.values})
         case "name":
-            return _any(Q(name__regex=glob_pattern(value)) for value in term.values)
+            return name_is(term)
         case "participant":
-            patterns = (Value(glob_pattern(value)) for value in term.values)
-            return _any(Q(_ParticipantMatches(F("branches"), pattern)) for pattern in patterns)
+            return any_member_is("branches", "participant", term)
         case "age":
             return _age(term, now_ms)
         case _:
-            return _any(_text(value) for value in term.values)
+            return any_of(_text(value) for value in term.values)
 
 
 def _state(term: Term) -> Q | None:
@@ -226,7 +160,7 @@ def _state(term: Term) -> Q | None:
 
 def _age(term: Term, now_ms: int) -> Q:
     age = timedelta(milliseconds=term.amount)
-    begun, ended = _moment(now_ms) - age, F("begun_at") + age
+    begun, ended = time_at(ms=now_ms) - age, F("begun_at") + age
     if term.above:
         return Q(ended_at__isnull=True, begun_at__lt=begun) | Q(ended_at__gt=ended)
     return Q(ended_at__isnull=True, begun_at__gt=begun) | Q(ended_at__lt=ended)
@@ -254,12 +188,6 @@ class _Contains(Func):
         super().__init__(value, text)
 
 
-def _any(conditions: object) -> Q:
-    query = Q()
-    for condition in conditions:  # type: ignore[attr-defined]
-        query |= condition
-    return query
-
-
-def _moment(now_ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=now_ms)
+LIST: Final = Listing(
+    after=_after, before=_before, cursor_of=Cursor.of, cursor_from=Cursor.parse, counts=counts
+)

@@ -1,13 +1,23 @@
-"""A Chromium for each module; its tabs fail a test for whatever their console complains about."""
+"""A Chromium for each module; its tabs fail a test for whatever their console complains about.
 
+Looks: pages in both themes, on a desk and on a phone. With CONCORD_SCREENSHOTS=1 the pictures
+replace those in docs/screenshots.
+"""
+
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connections
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.integration import dashboard_web
 from tests.integration.dashboard_web import Web, session_of
+
+web, settled = dashboard_web.web, dashboard_web.settled
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -19,6 +29,14 @@ ARGUMENTS = [
     "--disable-quic",
 ]
 WAIT_MS = 15_000
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+KEEP = os.environ.get("CONCORD_SCREENSHOTS") == "1"
+SIZES = {"1440": (1440, 900), "390": (390, 844)}
+EVERY_LOOK = [(theme, size) for theme in ("light", "dark") for size in SIZES]
+# Without pictures to keep, two opposite looks find what is cut off.
+LOOKS = EVERY_LOOK if KEEP else [("light", "1440"), ("dark", "390")]
+
+Take = Callable[[Page, str], None]
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +117,39 @@ def open_tab(browser: Browser) -> OpenTab:
         assert not watch.complaints, "\n".join(watch.complaints)
 
     return open_page
+
+
+@pytest.fixture(params=LOOKS, ids="-".join)
+def look(request: pytest.FixtureRequest) -> tuple[str, str]:
+    chosen: tuple[str, str] = request.param
+    return chosen
+
+
+@pytest.fixture
+def open_look(open_tab: OpenTab, look: tuple[str, str]) -> OpenTab:
+    """`open_tab` in this test's theme and size."""
+    theme, size = look
+    width, height = SIZES[size]
+
+    def open_page(web: Web, user: User | None = None) -> "contextmanager[Page]":
+        return open_tab(web, user, width=width, height=height, theme=theme)
+
+    return open_page
+
+
+@pytest.fixture
+def take(look: tuple[str, str], tmp_path: Path) -> Take:
+    """A function that checks a page's layout and takes its picture."""
+
+    def take_picture(page: Page, name: str) -> None:
+        page.mouse.move(0, 0)
+        page.evaluate("document.fonts.ready")
+        # The first figures of the socket, so that a picture does not show half of each.
+        page.wait_for_timeout(1_200 if KEEP else 100)
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"{name} is {wide} px too wide"
+        folder = DOCS if KEEP else tmp_path
+        folder.mkdir(exist_ok=True)
+        page.screenshot(path=folder / f"{name}-{'-'.join(look)}.png")
+
+    return take_picture

@@ -1,22 +1,15 @@
 """The dashboard in a real browser: signs in, changes by itself, survives the web process."""
 
 import re
-import time
 
-import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenTab
-from tests.integration import dashboard_web
+from tests.browser.pages import MARKS, live
 from tests.integration.dashboard_stories import Story, heuristic, in_doubt, many, observe
 from tests.integration.dashboard_web import PASSWORD, Web, operator, viewer
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"]),
-    pytest.mark.usefixtures("settled"),
-]
-
-web, settled = dashboard_web.web, dashboard_web.settled
+pytestmark = MARKS
 
 XSS = (
     "<script>alert(1)</script>",
@@ -26,21 +19,7 @@ XSS = (
     "<iframe srcdoc='<script>alert(1)</script>'>",
     "<a href=javascript:alert(1)>x</a>",
 )
-BACK_WITHIN_S = 6
-"""Three seconds are promised; the rest is for a busy test machine."""
 REASON = "the gateway is gone, ticket 3390"
-
-
-def live(page: Page) -> None:
-    expect(page.locator("#live b")).to_have_text("Live")
-
-
-def rows_of(page: Page) -> list[list[str]]:
-    """The table as shown, without the columns that a clock moves."""
-    return page.evaluate(
-        """() => [...document.querySelectorAll("#rows tr")].map((row) => [row.dataset.gid,
-            ...[...row.cells].filter((_, i) => i !== 5).map((cell) => cell.innerText)])"""
-    )
 
 
 def test_a_person_signs_in_and_sees_rows_change_without_reload(web: Web, open_tab: OpenTab) -> None:
@@ -58,7 +37,7 @@ def test_a_person_signs_in_and_sees_rows_change_without_reload(web: Web, open_ta
         page.wait_for_url("**/transactions/?q=name**")
         live(page)
         page.evaluate("window.notReloaded = true")
-        row = page.locator(f'tr[data-gid="{story.gid}"]')
+        row = page.locator(f'tr[data-id="{story.gid}"]')
         expect(row.locator("td.ps")).to_have_text(re.compile("Voting|In doubt"))
 
         observe(story.committed())
@@ -66,7 +45,7 @@ def test_a_person_signs_in_and_sees_rows_change_without_reload(web: Web, open_ta
         expect(row.locator(".phase i.c")).to_have_count(2)
         newcomer = Story(ago_s=0).committed()
         observe(newcomer)
-        expect(page.locator(f'tr[data-gid="{newcomer.gid}"]')).to_be_visible()
+        expect(page.locator(f'tr[data-id="{newcomer.gid}"]')).to_be_visible()
         assert page.evaluate("window.notReloaded")
 
 
@@ -109,50 +88,6 @@ def test_time_travel_stands_in_the_address(web: Web, open_tab: OpenTab) -> None:
         assert not page.url.endswith("?at=7")
 
 
-def test_a_killed_web_process_shows_as_stale_and_heals_without_reload(
-    web: Web, open_tab: OpenTab
-) -> None:
-    open_one = Story(ago_s=1)
-    observe(*many(20), open_one)
-    user = viewer()
-    with open_tab(web, user) as page, open_tab(web, user) as fresh:
-        page.goto("/transactions/")
-        live(page)
-        page.evaluate("window.notReloaded = true")
-        web.kill()
-        expect(page.locator("#live b")).to_have_text(re.compile(r"Stale \d+ s"), timeout=10_000)
-        assert "saturate" in page.locator("main").evaluate(
-            "(main) => getComputedStyle(main).filter"
-        )
-        missed = many(8, ago_s=2)
-        observe(*missed, open_one.committed())
-        expect(page.locator("#live b")).to_have_text(re.compile(r"Stale ([5-9]|\d\d) s"))
-        web.start()
-        back_at = time.monotonic()
-        live(page)
-        expect(page.locator(f'tr[data-gid="{missed[-1].gid}"]')).to_be_visible()
-        assert time.monotonic() - back_at < BACK_WITHIN_S
-        fresh.goto("/transactions/")
-        live(fresh)
-
-        assert rows_of(page) == rows_of(fresh)
-        assert page.evaluate("window.notReloaded")
-
-
-def test_a_list_that_is_pointed_at_keeps_its_order(web: Web, open_tab: OpenTab) -> None:
-    observe(*many(10))
-    with open_tab(web, viewer()) as page:
-        page.goto("/transactions/")
-        live(page)
-        page.locator("#rows tr").nth(3).hover()
-        before = [row[0] for row in rows_of(page)]
-        observe(*many(3, ago_s=1))
-        expect(page.locator("#waiting")).to_have_text("3 newer held back")
-        assert [row[0] for row in rows_of(page)] == before
-        page.mouse.move(5, 5)
-        expect(page.locator("#rows tr")).to_have_count(13)
-
-
 def test_names_never_run(web: Web, open_tab: OpenTab) -> None:
     stories = [
         Story((name, "bank_a"), name=name, key=name, args={"note": name}, ago_s=5).refused(name)
@@ -183,9 +118,9 @@ def test_an_operator_resolves_with_keyboard_and_reason(web: Web, open_tab: OpenT
         expect(page.locator("#resolve [data-close]:focus")).to_have_text("Cancel")
         expect(submit).to_be_disabled()
         expect(page.locator('#resolve input[value="committed"]')).to_be_disabled()
-        page.fill("#confirm", story.gid[-6:])
+        page.fill("#resolve-confirm", story.gid[-6:])
         expect(submit).to_be_disabled()
-        page.fill("#reason", REASON)
+        page.fill("#resolve-reason", REASON)
         expect(submit).to_have_text(f"Abort {story.gid[-6:]}")
         expect(submit).to_be_enabled()
         page.keyboard.press("Escape")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import pytest
 from django.db import connections
 from playwright.sync_api import Page, expect
 
@@ -14,7 +13,7 @@ from coordination import lock
 from coordination.locks.records import LockRecord
 from dashboard.limits import PAGE_ROWS
 from tests.browser.conftest import OpenTab
-from tests.integration import dashboard_web
+from tests.browser.pages import MARKS, live
 from tests.integration.dashboard_locks import (
     Teller,
     again,
@@ -26,12 +25,7 @@ from tests.integration.dashboard_locks import (
 )
 from tests.integration.dashboard_web import Web
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"]),
-    pytest.mark.usefixtures("settled"),
-]
-
-web, settled = dashboard_web.web, dashboard_web.settled
+pytestmark = MARKS
 
 LOCKS = 5_000
 A_BATCH = 200
@@ -60,10 +54,6 @@ WATCH_FOR = """(text) => {
     };
     requestAnimationFrame(look);
 }"""
-
-
-def live(page: Page) -> None:
-    expect(page.locator("#live b")).to_have_text("Live")
 
 
 def busy_lock(number: int, version: int = 1) -> LockRecord:
@@ -109,7 +99,7 @@ def test_five_thousand_locks_change_and_the_page_stays_quick(web: Web, open_tab:
     with open_tab(web, lock_operator()) as page:
         page.goto("/locks/")
         live(page)
-        expect(page.locator('#facets a[data-state=""] .n')).to_have_text("5,001")
+        expect(page.locator('#facets a[data-key=""] .n')).to_have_text("5,001")
         page.evaluate(WATCH_FRAMES)
         with much_going_on(teller) as done:
             for turn in range(5):
@@ -133,39 +123,6 @@ def test_five_thousand_locks_change_and_the_page_stays_quick(web: Web, open_tab:
         assert page.evaluate("window.longest") < FRAME_MS_MAX
 
 
-def test_rows_keep_their_places_while_somebody_points_at_them(web: Web, open_tab: OpenTab) -> None:
-    teller = Teller()
-    teller.tell(*(record(f"row:{i}", holders=[held("a", i + 1)]) for i in range(6)))
-    with open_tab(web, lock_operator()) as page:
-        page.goto("/locks/")
-        live(page)
-        names = page.locator("#rows td.pm a")
-        page.locator("#rows tr").nth(2).hover()
-        before = names.all_inner_texts()
-        last = record("row:5", version=2, holders=[held("b", 9)], waiters=[queued("x")] * 3)
-        teller.tell(last, record("row:0x", holders=[held("c", 10)]))
-        expect(page.locator('tr[data-key="redis lock row:5"] td.cut')).to_contain_text("3 waiting")
-        expect(page.locator("#waiting")).to_have_text("1 newer held back")
-        assert names.all_inner_texts() == before
-        page.mouse.move(5, 5)
-        expect(names.first).to_have_text("row:5")
-        expect(names).to_have_count(7)
-
-
-def test_the_focus_stays_on_its_row_over_live_updates(web: Web, open_tab: OpenTab) -> None:
-    teller = Teller()
-    made = [record(f"row:{i}", holders=[held("a", i + 1)]) for i in range(4)]
-    teller.tell(*made)
-    with open_tab(web, lock_operator()) as page:
-        page.goto("/locks/")
-        live(page)
-        link = page.locator('tr[data-key="redis lock row:3"] a')
-        link.focus()
-        teller.tell(again(made[3], waiters=[queued("x")], waiting=1))
-        expect(page.locator('tr[data-key="redis lock row:3"] td.cut')).to_contain_text("1 waiting")
-        expect(link).to_be_focused()
-
-
 def moves_on(page: Page, where: str) -> None:
     """The figure there becomes less by itself."""
     before = float(page.locator(where).inner_text().split()[0])
@@ -181,12 +138,12 @@ def test_a_lease_counts_down_and_runs_out_without_a_word(web: Web, open_tab: Ope
         page.goto("/locks/")
         live(page)
         teller.tell(record("short", holders=[held("a", 7, ago_s=1, left_s=7)]))
-        row = page.locator('tr[data-key="redis lock short"]')
+        row = page.locator('tr[data-id="redis lock short"]')
         expect(row).to_be_visible()
         moves_on(page, "#rows .leasec > span")
         expect(row.locator("td.ps")).to_have_text("Lease ending")
         expect(row.locator("td.ps")).to_have_text("Lease ran out")
-        expect(page.locator('#facets a[data-state="ran_out"] .n')).to_have_text("1")
+        expect(page.locator('#facets a[data-key="ran_out"] .n')).to_have_text("1")
 
 
 def test_a_lock_is_told_live_on_its_page(web: Web, open_tab: OpenTab) -> None:

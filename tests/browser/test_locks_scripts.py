@@ -4,7 +4,6 @@ import itertools
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
 
 from dashboard.addresses import key_address
 from dashboard.clock import now_ms
@@ -12,16 +11,11 @@ from dashboard.limits import ENDING_MS, ENDING_SHARE
 from dashboard.lock_rows import LockRow
 from dashboard.words import LOCK_STATES, lock_word
 from tests.browser.conftest import OpenTab
-from tests.integration import dashboard_web
+from tests.browser.pages import MARKS, live
 from tests.integration.dashboard_locks import held, queued, record, wire
 from tests.integration.dashboard_web import Web, viewer
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"]),
-    pytest.mark.usefixtures("settled"),
-]
-
-web, settled = dashboard_web.web, dashboard_web.settled
+pytestmark = MARKS
 
 STATES = """async ([rows, now, limits, words]) => {
     const { stateAt, wordOf } = await import("/static/concord/js/lock/state.js");
@@ -68,16 +62,11 @@ def some_rows() -> list[LockRow]:
     return [LockRow.read(wire(each)) for each in made]
 
 
-def ready(page: Page) -> None:
-    page.goto("/locks/")
-    expect(page.locator("#live b")).to_have_text("Live")
-
-
 def test_states_and_words_are_the_server_s(web: Web, open_tab: OpenTab) -> None:
     rows, at = some_rows(), now_ms()
     limits = {"ending_ms": ENDING_MS, "ending_share": ENDING_SHARE}
     with open_tab(web, viewer()) as page:
-        ready(page)
+        live(page, "/locks/")
         said = page.evaluate(STATES, [[row.wire() for row in rows], at, limits, LOCK_STATES])
     assert said == [
         [row.state_at(at).value, lock_word(row.state_at(at).value, row)] for row in rows
@@ -87,7 +76,7 @@ def test_states_and_words_are_the_server_s(web: Web, open_tab: OpenTab) -> None:
 def test_addresses_are_the_server_s(web: Web, open_tab: OpenTab) -> None:
     keys = [f"redis lock {name}" for name in NAMES]
     with open_tab(web, viewer()) as page:
-        ready(page)
+        live(page, "/locks/")
         said = page.evaluate(ADDRESSES, keys)
         theirs = page.evaluate(
             "(all) => all.map((each) => new URL(each, location.href).href)",
@@ -106,7 +95,7 @@ def unquoted(address: str) -> str:
 @pytest.mark.parametrize("width", [420, 1_000])
 def test_any_lock_can_be_drawn_within_its_width(web: Web, open_tab: OpenTab, width: int) -> None:
     with open_tab(web, viewer()) as page:
-        ready(page)
+        live(page, "/locks/")
         pictures = [
             page.evaluate(LANES, [row.wire_full(), now_ms(), width]) for row in some_rows()[::5]
         ]
@@ -150,7 +139,7 @@ def test_boxes_never_lie_on_one_another(
     web: Web, open_tab: OpenTab, waits: list[tuple[str, str]], cycles: list[list[int]]
 ) -> None:
     with open_tab(web, viewer()) as page:
-        ready(page)
+        live(page, "/locks/")
         picture = page.evaluate(GRAPH, graph_of(waits, cycles))
     boxes = picture["boxes"]
     assert len(boxes) + picture["left"] == len({each for wait in waits for each in wait})

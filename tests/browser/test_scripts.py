@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from playwright.sync_api import Page
 
@@ -11,16 +10,11 @@ from dashboard import assets
 from dashboard.events import EventRow
 from dashboard.rows import BranchRow, epoch_ms
 from tests.browser.conftest import OpenTab
-from tests.integration import dashboard_web
+from tests.browser.pages import MARKS
 from tests.integration.dashboard_web import Web, viewer
 from tests.unit.transaction_histories import histories
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"]),
-    pytest.mark.usefixtures("settled"),
-]
-
-web, settled = dashboard_web.web, dashboard_web.settled
+pytestmark = MARKS
 
 HISTORIES = 150
 FOLD = """async ([stories, address]) => {

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from coordination import conf, registry
 from coordination.observing.feed import Feed
-from coordination.observing.journal import Fenced, Journal
+from coordination.observing.fences import Fenced
+from coordination.observing.journal import Journal
 from coordination.observing.observer import Observer
 from coordination.observing.tables import Event
 from coordination.transactions.recording import TransactionProjection

@@ -17,7 +17,8 @@ from coordination.locks.importing import Importer
 from coordination.locks.recording import LockProjection
 from coordination.locks.records import LockGrant, LockRecord
 from coordination.locks.stores.sources import event_sources
-from coordination.observing.journal import Fenced, Journal
+from coordination.observing.fences import Fenced
+from coordination.observing.journal import Journal
 from coordination.observing.observer import Observer
 from coordination.observing.records import Verdict
 from coordination.observing.tables import Event

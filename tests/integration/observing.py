@@ -7,7 +7,8 @@ from contextlib import suppress
 from coordination import conf, distributed_transaction, registry
 from coordination.exceptions import TransactionAborted
 from coordination.observing.feed import Feed
-from coordination.observing.journal import Fenced, Journal
+from coordination.observing.fences import Fenced
+from coordination.observing.journal import Journal
 from coordination.observing.observer import Observer
 from coordination.transactions.recording import TransactionProjection
 from tests.integration import ledger  # noqa: F401 - its participants

@@ -4,30 +4,32 @@ import hashlib
 import re
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 
 from dashboard import assets
 
 ROOT = Path(__file__).resolve().parents[2]
-VENDOR = ROOT / "static" / "vendor"
+VENDORS = (ROOT / "static/vendor", ROOT / "tests/browser/vendor")
 INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
 
 
-def test_every_vendored_file_has_the_hash_its_list_says_and_none_is_unlisted() -> None:
+@pytest.mark.parametrize("folder", VENDORS, ids=["served", "tests"])
+def test_every_vendored_file_has_the_hash_its_list_says_and_none_is_unlisted(folder: Path) -> None:
     rows = re.findall(
-        r"^\| `([^`]+)` .* `([0-9a-f]{64})` \|$", (VENDOR / "VENDOR.md").read_text(), re.MULTILINE
+        r"^\| `([^`]+)` .* `([0-9a-f]{64})` \|$", (folder / "VENDOR.md").read_text(), re.MULTILINE
     )
     listed = dict(rows)
     present = {
-        path.relative_to(VENDOR).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in VENDOR.rglob("*")
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
         if path.is_file() and path.name != "VENDOR.md"
     }
     assert listed == present
 
 
 def test_every_vendored_folder_has_its_licence() -> None:
-    for folder in VENDOR.iterdir():
+    for folder in (each for vendor in VENDORS for each in vendor.iterdir()):
         assert folder.name == "VENDOR.md" or (folder / "LICENSE").is_file(), folder
 
 

@@ -58,7 +58,7 @@ def every_row(wanted: Filter) -> list[str]:
     gids: list[str] = []
     older: Cursor | None = None
     while True:
-        page = transactions.page(wanted, now_ms=now_ms(), older=older)
+        page = transactions.LIST.page(wanted, now_ms=now_ms(), older=older)
         gids += [row.gid for row in page.rows]
         older = page.older
         if older is None:
@@ -110,7 +110,7 @@ def test_the_words_of_the_language() -> None:
 def test_database_and_memory_agree_on_every_filter() -> None:
     odd = Story(("a.b", "bank_a"), name="a*b 100%_", ago_s=3, key="order:88197").committed()
     observe(*many(12), in_doubt(), applying(), heuristic(), Story(ago_s=2), odd)
-    rows = transactions.first(Filter(), now_ms=now_ms(), limit=100)[0]
+    rows = transactions.LIST.first(Filter(), now_ms=now_ms(), limit=100)[0]
     assert len(rows) == 17
 
     for text in FILTERS:
@@ -124,11 +124,11 @@ def test_pages_walked_forth_and_back_show_every_row_once() -> None:
     observe(*many(2 * PAGE_ROWS + 7), *(Story(ago_s=30 + i) for i in range(PAGE_ROWS + 3)))
     everything = Filter()
     forth = every_row(everything)
-    last = Cursor.of(transactions.first(everything, now_ms=now_ms(), limit=200)[0][-1])
+    last = Cursor.of(transactions.LIST.first(everything, now_ms=now_ms(), limit=200)[0][-1])
     back: list[str] = [last.gid]
     newer: Cursor | None = last
     while newer is not None:
-        page = transactions.page(everything, now_ms=now_ms(), newer=newer)
+        page = transactions.LIST.page(everything, now_ms=now_ms(), newer=newer)
         back = [row.gid for row in page.rows] + back
         newer = page.newer
 

@@ -64,7 +64,7 @@ def test_a_lock_is_in_the_state_its_row_and_the_clock_say() -> None:
     some_of_each()
     found = {
         row.name: row.state_at(now_ms()).value
-        for row in locks.page(parse(""), now_ms=now_ms()).rows
+        for row in locks.LIST.page(parse(""), now_ms=now_ms()).rows
     }
     assert found == {
         "d": "disputed",
@@ -83,7 +83,7 @@ def test_the_database_counts_states_as_the_rows_say_them() -> None:
     some_of_each()
     at = now_ms()
     counts = locks.counts(at)
-    rows = locks.page(parse(""), now_ms=at).rows
+    rows = locks.LIST.page(parse(""), now_ms=at).rows
     assert {state: counts[state] for state in LOCK_STATES} == {
         state: sum(row.state_at(at) == state for row in rows) for state in LOCK_STATES
     }
@@ -102,8 +102,8 @@ FILTERS = (
 def test_the_database_and_the_feed_read_a_filter_the_same_way(text: str) -> None:
     some_of_each()
     wanted, at = parse(text, LOCKS), now_ms()
-    every, _ = locks.first(parse(""), now_ms=at, limit=100)
-    found, _ = locks.first(wanted, now_ms=at, limit=100)
+    every, _ = locks.LIST.first(parse(""), now_ms=at, limit=100)
+    found, _ = locks.LIST.first(wanted, now_ms=at, limit=100)
     assert [row.key for row in found] == [row.key for row in every if wanted.matches(row, at)]
 
 
@@ -135,7 +135,7 @@ def test_the_list_is_disputed_first_then_longest_queue_then_by_name_and_pages_ke
     forward: list[str] = []
     older: Cursor | None = None
     while True:
-        page = locks.page(parse(""), now_ms=now_ms(), older=older)
+        page = locks.LIST.page(parse(""), now_ms=now_ms(), older=older)
         forward += [row.key for row in page.rows]
         if page.older is None:
             break
@@ -146,7 +146,7 @@ def test_the_list_is_disputed_first_then_longest_queue_then_by_name_and_pages_ke
     newer = page.newer
     backward = list(page.rows)
     while newer is not None:
-        page = locks.page(parse(""), now_ms=now_ms(), newer=newer)
+        page = locks.LIST.page(parse(""), now_ms=now_ms(), newer=newer)
         backward = [*page.rows, *backward]
         newer = page.newer
     assert [row.key for row in backward] == expected

@@ -20,7 +20,8 @@ from coordination.locks.judging import ViolationKind
 from coordination.locks.recording import LockProjection
 from coordination.locks.records import LockRecord, LockWatch
 from coordination.locks.stores import lock_store
-from coordination.observing.journal import Fenced, Journal
+from coordination.observing.fences import Fenced
+from coordination.observing.journal import Journal
 from coordination.observing.rebuild import rebuild
 from coordination.observing.records import Verdict, Violation
 from coordination.observing.tables import Cursor, Event

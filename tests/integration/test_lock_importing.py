@@ -17,7 +17,7 @@ from coordination import lock
 from coordination.locks.records import LockGrant, LockRecord
 from coordination.locks.stores.sources import event_sources
 from coordination.locks.types import Kind, Resource
-from coordination.observing.journal import Fenced
+from coordination.observing.fences import Fenced
 from coordination.observing.loop import Pace, run
 from coordination.observing.records import Intervention
 from coordination.observing.tables import Cursor, Event

@@ -17,7 +17,8 @@ from coordination import conf, registry
 from coordination.connections.redis import RedisStore
 from coordination.locks.stores.redis import SHARDS, shard_prefix
 from coordination.observing.feed import Feed, epoch_key, stream_key
-from coordination.observing.journal import Fenced, Journal
+from coordination.observing.fences import Fenced
+from coordination.observing.journal import Journal
 from coordination.observing.loop import Pace, run
 from coordination.observing.rebuild import rebuild
 from coordination.observing.records import Intervention

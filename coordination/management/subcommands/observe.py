@@ -20,7 +20,8 @@ from coordination.locks.pruning import Pruner
 from coordination.locks.recording import LockProjection
 from coordination.locks.stores.sources import event_sources
 from coordination.observing.feed import Feed
-from coordination.observing.journal import Fenced, Journal
+from coordination.observing.fences import Fenced
+from coordination.observing.journal import Journal
 from coordination.observing.loop import Pace, run
 from coordination.observing.observer import Observer
 from coordination.observing.projections import Projection

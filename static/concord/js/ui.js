@@ -7,6 +7,13 @@ import { duration } from "./format.js";
 export const html = htm.bind(h);
 export { render, Fragment };
 
+// Puts a view in the place of what the server rendered there.
+export function mount(id, view) {
+  const spot = document.getElementById(id);
+  spot.replaceChildren();
+  render(html`<${view} />`, spot);
+}
+
 const sprite = document.documentElement.dataset.icons;
 const TAIL = 6;
 

@@ -8,9 +8,15 @@ import { subscribe } from "./socket.js";
 import { Topic } from "./topic.js";
 import { html, render } from "../ui.js";
 
+const said = (count) => (data.count_max === null ? number(count) : capped(count, data.count_max));
+
+// What some count that others count, too, adds nothing to the number of all.
+const whole = (counts) => Object.entries(counts)
+  .reduce((sum, [key, count]) => (data.beside.includes(key) ? sum : sum + count), 0);
+
 // `idOf` and `before` name and sort rows as the server does; `Row` gets the signal of one row;
-// `order` says the order in words; rows change places at most once in `arrangeMs`.
-export function liveList({ topic, idOf, before, Row, order: inWords, arrangeMs = 0, whole }) {
+// rows change places at most once in `arrangeMs`. The rest is in the page's data.
+export function liveList({ idOf, before, Row, arrangeMs = 0 }) {
   const body = document.getElementById("rows");
   const empty = document.getElementById("empty");
   const waiting = document.getElementById("waiting");
@@ -29,7 +35,7 @@ export function liveList({ topic, idOf, before, Row, order: inWords, arrangeMs =
     if (ids.join("\n") !== order.peek().join("\n")) order.value = ids;
     waiting.hidden = true;
     empty.hidden = all.length > 0;
-    document.getElementById("shown").textContent = `${all.length} shown, ${inWords}`;
+    document.getElementById("shown").textContent = `${all.length} shown, ${data.order}`;
   }
 
   function rearrange() {
@@ -73,8 +79,8 @@ export function liveList({ topic, idOf, before, Row, order: inWords, arrangeMs =
     const counts = frame.agg.counts;
     if (!counts || Object.keys(counts).length === 0) return;
     for (const facet of document.querySelectorAll("#facets a")) {
-      const count = facet.dataset.state === "" ? whole(counts) : counts[facet.dataset.state];
-      facet.querySelector(".n").textContent = capped(count, whole.most ?? Infinity);
+      const { key } = facet.dataset;
+      facet.querySelector(".n").textContent = said(key === "" ? whole(counts) : counts[key]);
     }
   }
 
@@ -121,5 +127,5 @@ export function liveList({ topic, idOf, before, Row, order: inWords, arrangeMs =
     holdButton.querySelector("span").textContent = held ? "Follow" : "Hold still";
     rearrange();
   });
-  subscribe(new Topic(topic, { filter: data.filter, onSnap: hear, onDelta: hear }));
+  subscribe(new Topic(data.list, { filter: data.filter, onSnap: hear, onDelta: hear }));
 }

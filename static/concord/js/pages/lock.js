@@ -12,8 +12,9 @@ import { Lease, LockState, share, stateNow } from "../lock/parts.js";
 import { Lanes } from "../lock/picture.js";
 import { sentence } from "../lock/words.js";
 import { follow } from "../parts/chart.js";
+import { offerLink } from "../parts/copy.js";
 import { watchHolders } from "../parts/dialog.js";
-import { html, Icon, render } from "../ui.js";
+import { html, Icon, mount } from "../ui.js";
 
 const WINDOWS = [["2 min", 120_000], ["1 h", 3_600_000]];
 const NARROWEST = 420;
@@ -116,12 +117,6 @@ const Refusals = () => html`<ul class="att">${refusals.value.length === 0 ? html
   : refusals.value.map((refusal) => html`<li key=${`${refusal.at}${refusal.token}${refusal.what}`}><${Icon} name="fence" /><span class="strong">Stale ${refusal.verb}</span><time>${clock(refusal.at, false)}</time>
     <p><span class="mono">${refusal.owner || "A former holder"}</span> ${refusal.verb === "write" ? html`wrote <span class="mono">${refusal.what}</span>` : html`came for its ${refusal.verb}`} with token ${tokenTail(refusal.token)}${refusal.newer && ` after ${tokenTail(refusal.newer)} had written`}. Nothing changed.</p></li>`)}</ul>`;
 
-function mount(id, view) {
-  const spot = document.getElementById(id);
-  spot.replaceChildren();
-  render(html`<${view} />`, spot);
-}
-
 mount("pill", Pill);
 mount("sentence", Sentence);
 mount("lanes", LanesCard);
@@ -163,11 +158,7 @@ function held() {
 watchHolders("ask", held);
 watchHolders("force", held);
 
-const copy = document.getElementById("copy-link");
-copy.addEventListener("click", async () => {
-  await navigator.clipboard?.writeText(location.href);
-  copy.querySelector("span").textContent = "Copied";
-});
+offerLink(document.getElementById("copy-link"));
 
 function take(rows, agg) {
   if (rows.length) [row.value] = rows;

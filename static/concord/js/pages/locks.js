@@ -37,7 +37,7 @@ function Row({ source }) {
   const before_ = useRef(state);
   const loud = before_.current !== state && LOUD.has(state);
   if (before_.current !== state && !loud) before_.current = state;
-  return html`<tr data-key=${row.id}>
+  return html`<tr data-id=${row.id}>
     <td class="pm main"><a class="mono strong" href=${lockAddress(row.id)} title=${row.name}>${row.name}</a>${row.kind !== "lock" && html` <span class="under">${row.kind}</span>`}</td>
     <td class="ps"><span class=${loud ? "flash" : ""}><${LockState} row=${row} state=${state} /></span></td>
     <td class="pa who"><${Holder} row=${row} /></td>
@@ -48,15 +48,4 @@ function Row({ source }) {
     <td><span class="tag line">${row.store}</span></td></tr>`;
 }
 
-const whole = (counts) => Object.entries(counts)
-  .reduce((sum, [state, count]) => (state === "queued" ? sum : sum + count), 0);
-
-liveList({
-  topic: "locks",
-  idOf: (row) => row.id,
-  before,
-  Row,
-  order: "disputed first, then the longest queue, then by name",
-  arrangeMs: ARRANGE_MS,
-  whole,
-});
+liveList({ idOf: (row) => row.id, before, Row, arrangeMs: ARRANGE_MS });

@@ -10,7 +10,7 @@ import { Topic } from "../live/topic.js";
 import { follow, Rates, Spark } from "../parts/chart.js";
 import { tell } from "../parts/events.js";
 import { freshness, verdictAt } from "../parts/verdict.js";
-import { addressOf, Fragment, html, Icon, keyName, Named, render, tail, VerdictState } from "../ui.js";
+import { addressOf, Fragment, html, Icon, keyName, mount, Named, tail, VerdictState } from "../ui.js";
 
 const BUCKET_S = 5;
 const RECENT = 2;
@@ -140,12 +140,6 @@ function delta(frame) {
   if (holding || frame.ev.length === 0) return;
   left.value = frame.gap;
   events.value = [...events.peek(), ...frame.ev].slice(-LINES);
-}
-
-function mount(id, view) {
-  const spot = document.getElementById(id);
-  spot.replaceChildren();
-  render(html`<${view} />`, spot);
 }
 
 mount("headline", Headline);

@@ -8,13 +8,14 @@ import { now } from "../live/clock.js";
 import { subscribe } from "../live/socket.js";
 import { Topic } from "../live/topic.js";
 import { follow } from "../parts/chart.js";
+import { offerLink } from "../parts/copy.js";
 import { watchResolve } from "../parts/dialog.js";
 import { tell } from "../parts/events.js";
 import { layout } from "../transaction/layout.js";
 import { fold, preparedSince, waitsFor } from "../transaction/reducer.js";
 import { Scrubber } from "../transaction/scrubber.js";
 import { Legend, Swimlane } from "../transaction/swimlane.js";
-import { html, Icon, render, State, stateAt } from "../ui.js";
+import { html, Icon, mount, State, stateAt } from "../ui.js";
 
 const IDLE_MS = 1000;
 
@@ -143,12 +144,6 @@ function Log() {
   });
 }
 
-function mount(id, view) {
-  const spot = document.getElementById(id);
-  spot.replaceChildren();
-  render(html`<${view} />`, spot);
-}
-
 mount("pill", Pill);
 mount("facts", Facts);
 mount("sentence", Sentence);
@@ -159,11 +154,7 @@ mount("log", Log);
 follow(document.getElementById("timeline"), (found) => { width.value = found; });
 watchResolve();
 
-const copy = document.getElementById("copy-link");
-copy.addEventListener("click", async () => {
-  await navigator.clipboard?.writeText(location.href);
-  copy.querySelector("span").textContent = "Copied";
-});
+offerLink(document.getElementById("copy-link"));
 
 effect(() => {
   if (row.value.ended === null) return;

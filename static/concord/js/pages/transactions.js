@@ -2,7 +2,6 @@
 import "@preact/signals";
 import { useRef } from "preact/hooks";
 import "../shell.js";
-import { shell } from "../boot.js";
 import { clock, duration } from "../format.js";
 import { now } from "../live/clock.js";
 import { liveList } from "../live/list.js";
@@ -26,7 +25,7 @@ function Row({ source }) {
   const first = useRef(state);
   // Most go by within a second; only a change one could have waited for is worth a flash.
   if (first.current !== state) first.current = moment - row.begun > 1000 ? null : state;
-  return html`<tr data-gid=${row.gid}>
+  return html`<tr data-id=${row.gid}>
     <td class="ps"><span key=${state} class=${first.current === null ? "flash" : ""}><${State} state=${state} /></span></td>
     <td class="pm"><a href=${address(row.gid)}><${Gid} gid=${row.gid} /></a></td>
     <td><span class="mono">${row.name}</span></td>
@@ -37,14 +36,4 @@ function Row({ source }) {
     <td class="mono">${clock(Math.floor(row.begun))}</td></tr>`;
 }
 
-const whole = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
-whole.most = shell.count_max;
-
-liveList({
-  topic: "transactions",
-  idOf: (row) => row.gid,
-  before,
-  Row,
-  order: "unfinished first, then newest",
-  whole,
-});
+liveList({ idOf: (row) => row.gid, before, Row });

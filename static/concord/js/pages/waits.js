@@ -9,7 +9,7 @@ import { subscribe } from "../live/socket.js";
 import { Topic } from "../live/topic.js";
 import { follow } from "../parts/chart.js";
 import { BOX, contextName, layout, shorten, stuckOnly } from "../waits/layout.js";
-import { html, Icon, keyName, lockAddress, render } from "../ui.js";
+import { html, Icon, keyName, lockAddress, mount } from "../ui.js";
 
 const ROWS = 100, NAME = 15, OWNER = 26;
 
@@ -52,12 +52,12 @@ function Scope() {
 }
 
 function Node({ box }) {
-  const inside = html`<rect x=${box.x} y=${box.y} width=${BOX.width} height=${BOX.height} rx="6" /><title>${box.id}, ${box.owner}</title>
+  const inside = html`<rect x=${box.x} y=${box.y} width=${BOX.width} height=${BOX.height} rx="6" /><title>${box.id}, ${box.owner}${box.key === null ? "" : `, waits for ${keyName(box.key)}`}</title>
     <text class="t1" x=${box.x + 12} y=${box.y + 18}>${shorten(contextName(box.id), NAME)}</text>
     <text x=${box.x + 12} y=${box.y + 34}>${shorten(box.owner, OWNER)}</text>
     <text x=${box.x + BOX.width - 12} y=${box.y + 18} text-anchor="end">${waited(box.since)}</text>`;
   const cls = `node ${box.hue}`.trim();
-  return box.key === null ? html`<g class=${cls}>${inside}</g>` : html`<a class=${cls} href=${lockAddress(box.key)} aria-label=${`${box.owner} waits for ${keyName(box.key)}`}>${inside}</a>`;
+  return box.key === null ? html`<g class=${cls}>${inside}</g>` : html`<a class=${cls} href=${lockAddress(box.key)}>${inside}</a>`;
 }
 
 function Edge({ edge }) {
@@ -129,12 +129,6 @@ function Deadlocks() {
       <td class="pa mono">${clock(row.at)}</td><td class="pm main mono" title=${row.contexts.join(" → ")}>${row.contexts.map(name).join(" → ")}</td>
       <td class="cut mono">${row.keys.map(keyName).join(", ")}</td><td class="ps mono" title=${row.victim}>${name(row.victim)}</td><td>${row.rule}</td>
       <td class="r pb mono">${row.lasted === null ? "" : span(row.lasted)}</td></tr>`)}</tbody></table>`;
-}
-
-function mount(id, view) {
-  const spot = document.getElementById(id);
-  spot.replaceChildren();
-  render(html`<${view} />`, spot);
 }
 
 mount("sentence", Sentence);

@@ -23,9 +23,9 @@ const by = (data) => data.said?.actor ?? data.actor ?? "somebody";
 const why = (data) => because(data.said?.reason ?? data.reason);
 
 const TELL = {
-  "lock.granted": (data) => ["lock", "", `granted to ${data.who?.owner ?? "its owner"}`],
-  "lock.handed": (data) => ["arrow", "", `handed to ${data.who?.owner ?? "the next"}`],
-  "lock.waiting": (data) => ["glass", "", `${data.who?.owner ?? "somebody"} waits`],
+  "lock.granted": (data) => ["lock", "", `granted to ${data.who?.owner || "its owner"}`],
+  "lock.handed": (data) => ["arrow", "", `handed to ${data.who?.owner || "the next"}`],
+  "lock.waiting": (data) => ["glass", "", `${data.who?.owner || "somebody"} waits`],
   "lock.renewed": () => ["clock", "", "renewed"],
   "lock.released": () => ["unlock", "", "released"],
   "lock.expired": () => ["clock", "wait", UNSAID],

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coordination.counters.api import counter
     from coordination.fencing.api import fenced_value
     from coordination.locks.api import lock
     from coordination.locks.barriers import barrier
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TCC",
     "barrier",
+    "counter",
     "distributed_transaction",
     "election",
     "exceptions",
@@ -37,6 +39,7 @@ __all__ = [
 _HOMES = {
     "TCC": "coordination.transactions.participants",
     "barrier": "coordination.locks.barriers",
+    "counter": "coordination.counters.api",
     "distributed_transaction": "coordination.transactions.api",
     "election": "coordination.locks.elections",
     "fenced_value": "coordination.fencing.api",

@@ -116,6 +116,10 @@ class ConflictError(CoordinationError, RuntimeError):
     """What was read has changed since; nothing was written."""
 
 
+class BoundExceeded(CoordinationError, ValueError):
+    """The result would be beyond a bound of the counter; nothing was written."""
+
+
 class UnknownParticipant(CoordinationError, LookupError):
     """No participant of this name is registered here or routed to a node."""
 

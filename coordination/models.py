@@ -1,5 +1,6 @@
 """Index of models, so that Django finds them. No logic."""
 
+from coordination.counters.tables import CounterAnswer, CounterEvent, CounterRow
 from coordination.fencing.model import FencedModel
 from coordination.fencing.tokens import UNFENCED
 from coordination.locks.continuations.tables import Continuation
@@ -23,6 +24,9 @@ __all__ = [
     "Barrier",
     "Branch",
     "Continuation",
+    "CounterAnswer",
+    "CounterEvent",
+    "CounterRow",
     "Cursor",
     "Event",
     "FencedModel",

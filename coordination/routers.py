@@ -10,7 +10,7 @@ from coordination.kernel.settings import DATABASE
 EVERYWHERE = frozenset({"witness", "barrier"})
 LOCKS = frozenset({"lockrow", "lockclaim", "lockanswer", "lockfloor"})
 """In the databases whose stores have locks; there the events of locks are written, too."""
-OF_STORES = frozenset({"optimisticvalue"})
+OF_STORES = frozenset({"optimisticvalue", "counterrow", "counteranswer"})
 """In every database that COORDINATION["STORES"] names."""
 
 
@@ -31,13 +31,13 @@ class CoordinationRouter:
             return None
         if model_name in LOCKS:
             return has_locks(db)
+        if model_name == "counterevent":
+            return db in _stores() and connections[db].vendor == "sqlite"
         if model_name == "event" and has_locks(db):
             return True
         if model_name in EVERYWHERE or db == conf.current().transactions.using:
             return True
-        return model_name in OF_STORES and db in {
-            store.using for store in conf.current().stores.values()
-        }
+        return model_name in OF_STORES and db in _stores()
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
         """The coordinator's database; others are always read with an explicit alias."""
@@ -46,6 +46,10 @@ class CoordinationRouter:
         return conf.current().transactions.using
 
     db_for_write = db_for_read
+
+
+def _stores() -> set[str]:
+    return {store.using for store in conf.current().stores.values()}
 
 
 def has_locks(db: str) -> bool:

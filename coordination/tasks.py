@@ -1,5 +1,6 @@
 """Index of Celery tasks, so that `autodiscover_tasks` finds them. No logic."""
 
+from coordination.counters.tasks import counter_add, counter_compare_and_set, counter_get
 from coordination.locks.tasks import (
     acquire,
     force_release,
@@ -22,6 +23,9 @@ __all__ = [
     "acquire",
     "begin",
     "cancel",
+    "counter_add",
+    "counter_compare_and_set",
+    "counter_get",
     "finish_branches",
     "force_release",
     "info",

@@ -19,7 +19,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "tcc": ("concord_barrier",),
     "locks": (
         *("concord_event", "concord_lock", "concord_lock_claim", "concord_lock_answer"),
-        "concord_lock_floor",
+        *("concord_lock_floor", "concord_counter", "concord_counter_answer"),
     ),
 }
 _FACTS = """

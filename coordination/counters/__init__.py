@@ -1,0 +1,1 @@
+"""Counters: exact sums, each change counted once, on every store."""

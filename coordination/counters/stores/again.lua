@@ -1,0 +1,26 @@
+-- A call without an op id is remembered by its event alone, until it is repeated: then what became
+-- of it is looked up there, and kept, since the first copy of it may be late.
+--
+-- Raises 'unknown' when events that would tell are gone: the stream was trimmed within the time in
+-- which a call may be repeated.
+local function applied(said)
+    local clock = redis.call('TIME')
+    local oldest, before = (clock[1] - 20) * 1000000, '+'
+    while true do
+        local entries = redis.call('XREVRANGE', KEYS[3], before, '-', 'COUNT', '500')
+        for _, entry in ipairs(entries) do
+            local packed = entry[2][2]
+            if string.find(packed, '\n' .. ARGV[3] .. '\n', 1, true) then
+                local version, after =
+                    string.match(packed, '\n(%d+)\n{"before":%-?%d+,"after":(%-?%d+)}$')
+                return 'done ' .. after .. ' ' .. version .. ' ' .. said
+            end
+            if tonumber(string.match(entry[1], '^%d+')) < oldest then return nil end
+        end
+        if #entries < 500 then
+            -- It is trimmed to no fewer than these.
+            return redis.call('XLEN', KEYS[3]) >= 10000 and 'unknown 0 0 ' .. said or nil
+        end
+        before = '(' .. entries[#entries][1]
+    end
+end

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from coordination.locks.elections import election
     from coordination.locks.multilocks import multilock
     from coordination.locks.semaphores import semaphore
+    from coordination.queues.api import queue
+    from coordination.queues.message import Message
     from coordination.transactions.api import distributed_transaction
     from coordination.transactions.participants import TCC, participant
     from coordination.versions.api import optimistic
 
 __all__ = [
     "TCC",
+    "Message",
     "barrier",
     "counter",
     "distributed_transaction",
@@ -33,10 +36,12 @@ __all__ = [
     "multilock",
     "optimistic",
     "participant",
+    "queue",
     "semaphore",
 ]
 
 _HOMES = {
+    "Message": "coordination.queues.message",
     "TCC": "coordination.transactions.participants",
     "barrier": "coordination.locks.barriers",
     "counter": "coordination.counters.api",
@@ -48,6 +53,7 @@ _HOMES = {
     "multilock": "coordination.locks.multilocks",
     "optimistic": "coordination.versions.api",
     "participant": "coordination.transactions.participants",
+    "queue": "coordination.queues.api",
     "semaphore": "coordination.locks.semaphores",
 }
 

@@ -5,6 +5,7 @@ Every error answers *did it happen?* with ``applied``: ``False`` says the operat
 key). Each leaf also subclasses the builtin a Python user would catch.
 """
 
+import queue
 import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -118,6 +119,35 @@ class ConflictError(CoordinationError, RuntimeError):
 
 class BoundExceeded(CoordinationError, ValueError):
     """The result would be beyond a bound of the counter; nothing was written."""
+
+
+class QueueFull(CoordinationError, queue.Full):
+    """The queue holds as many messages as it may; nothing was published."""
+
+
+class QueuePaused(CoordinationError, RuntimeError):
+    """An operator has paused publishing to the queue; nothing was published."""
+
+
+class StaleReceipt(CoordinationError, RuntimeError):
+    """The message is not this taker's any more: its lease ended, or it was settled."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        name: str | None = None,
+        store: str | None = None,
+        reason: str | None = None,
+        receipts: Sequence[str] = (),
+    ) -> None:
+        """Describe it with the stale `receipts`; others of the same call were settled."""
+        super().__init__(message, name=name, store=store, reason=reason)
+        self.receipts = tuple(receipts)
+
+
+class Unroutable(CoordinationError, LookupError):
+    """The broker has no queue for the message; nothing was published."""
 
 
 class UnknownParticipant(CoordinationError, LookupError):

@@ -14,6 +14,16 @@ from coordination.locks.records import (
 from coordination.locks.tables import LockAnswer, LockClaim, LockFloor, LockRow
 from coordination.observing.records import Intervention, Verdict, Violation
 from coordination.observing.tables import Cursor, Event
+from coordination.queues.outbox.tables import OutboxMessage
+from coordination.queues.tables import (
+    QueueAnswer,
+    QueueDedup,
+    QueueEvent,
+    QueueMessage,
+    QueueRow,
+    QueueTally,
+    QueueWaiter,
+)
 from coordination.transactions.records import RollUp, TransactionRecord
 from coordination.transactions.tables import Barrier, Branch, Transaction, Witness
 from coordination.versions.model import VersionedModel
@@ -41,6 +51,14 @@ __all__ = [
     "LockRow",
     "LockWatch",
     "OptimisticValue",
+    "OutboxMessage",
+    "QueueAnswer",
+    "QueueDedup",
+    "QueueEvent",
+    "QueueMessage",
+    "QueueRow",
+    "QueueTally",
+    "QueueWaiter",
     "RollUp",
     "Transaction",
     "TransactionRecord",

@@ -13,9 +13,10 @@ from coordination.connections.redis import RedisStore
 from coordination.connections.redis_async import AsyncRedisConnection
 from coordination.exceptions import InvalidArgument, NotSupportedByStore
 from coordination.kernel.nearest import unknown_message
-from coordination.kernel.settings import REDIS, ZOOKEEPER, StoreSettings
+from coordination.kernel.settings import RABBITMQ, REDIS, ZOOKEEPER, StoreSettings
 
 if TYPE_CHECKING:
+    from coordination.connections.rabbitmq import RabbitMQStore
     from coordination.connections.zookeeper import ZooKeeperStore
 
 
@@ -60,6 +61,16 @@ def zookeeper_store(alias: str) -> "ZooKeeperStore":
         NotSupportedByStore: the store is not a ZooKeeper, or kazoo is not installed.
     """
     return _zookeeper_store(settings_of(alias).alias)
+
+
+def rabbitmq_store(alias: str) -> "RabbitMQStore":
+    """Return the connections of a RabbitMQ store.
+
+    Raises:
+        InvalidArgument: no store has this alias.
+        NotSupportedByStore: the store is not a RabbitMQ, or py-amqp is not installed.
+    """
+    return _rabbitmq_store(settings_of(alias).alias)
 
 
 def aconnection(alias: str) -> AsyncRedisConnection:
@@ -132,11 +143,30 @@ def _zookeeper_store(alias: str) -> "ZooKeeperStore":
             f"Store {alias!r} needs kazoo: pip install django-concord[zookeeper].", store=alias
         ) from error
     made = ZooKeeperStore(alias, store.location, options=store.options)
-    _zookeepers.append(made)
+    _threaded.append(made)
     return made
 
 
-_zookeepers: "list[ZooKeeperStore]" = []
+@cache
+def _rabbitmq_store(alias: str) -> "RabbitMQStore":
+    store = settings_of(alias)
+    if store.backend != RABBITMQ:
+        raise NotSupportedByStore(
+            f"Store {alias!r} has the backend {store.backend!r}; a RabbitMQ is needed here.",
+            store=alias,
+        )
+    try:
+        from coordination.connections.rabbitmq import RabbitMQStore
+    except ImportError as error:
+        raise NotSupportedByStore(
+            f"Store {alias!r} needs amqp: pip install django-concord[rabbitmq].", store=alias
+        ) from error
+    made = RabbitMQStore(alias, store.location, options=store.options)
+    _threaded.append(made)
+    return made
+
+
+_threaded: "list[RabbitMQStore | ZooKeeperStore]" = []
 
 
 def _not_redis(store: StoreSettings) -> NotSupportedByStore:
@@ -150,9 +180,10 @@ def _forget(*, setting: str, **_: object) -> None:
     if setting == "COORDINATION":
         _redis_store.cache_clear()
         _zookeeper_store.cache_clear()
-        # Its threads would keep the session, and what is held by it, alive.
-        while _zookeepers:
-            _zookeepers.pop().close()
+        _rabbitmq_store.cache_clear()
+        # Their threads would keep the session, and what is held by it, alive.
+        while _threaded:
+            _threaded.pop().close()
 
 
 setting_changed.connect(_forget, dispatch_uid="coordination.registry")

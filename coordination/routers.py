@@ -7,17 +7,22 @@ from django.db import connections
 from coordination import conf
 from coordination.kernel.settings import DATABASE
 
-EVERYWHERE = frozenset({"witness", "barrier"})
+EVERYWHERE = frozenset({"witness", "barrier", "outboxmessage"})
 LOCKS = frozenset({"lockrow", "lockclaim", "lockanswer", "lockfloor"})
 """In the databases whose stores have locks; there the events of locks are written, too."""
+QUEUES = frozenset(
+    {"queuerow", "queuemessage", "queuetally", "queueanswer", "queuededup", "queuewaiter"}
+)
+"""In the databases whose stores have queues, whichever they are."""
 OF_STORES = frozenset({"optimisticvalue", "counterrow", "counteranswer"})
 """In every database that COORDINATION["STORES"] names."""
 
 
 class CoordinationRouter:
-    """Put witnesses and barriers everywhere, locks where stores are, the rest to the coordinator.
+    """Put witnesses, barriers, outboxes everywhere, locks where stores are, the rest centrally.
 
-    The tables of database stores are in each store's own database besides.
+    The rest is in the coordinator's database; tables of database stores are in each store's own
+    database besides.
 
     Add "coordination.routers.CoordinationRouter" to DATABASE_ROUTERS, then run `migrate
     --database=<alias> coordination` for every alias that participants or database stores use.
@@ -31,8 +36,10 @@ class CoordinationRouter:
             return None
         if model_name in LOCKS:
             return has_locks(db)
-        if model_name == "counterevent":
-            return db in _stores() and connections[db].vendor == "sqlite"
+        if model_name in QUEUES:
+            return has_locks(db) or _keeps_sqlite(db)
+        if model_name in ("counterevent", "queueevent"):
+            return _keeps_sqlite(db)
         if model_name == "event" and has_locks(db):
             return True
         if model_name in EVERYWHERE or db == conf.current().transactions.using:
@@ -60,3 +67,9 @@ def has_locks(db: str) -> bool:
         store.using for store in settings.stores.values() if store.backend == DATABASE
     }
     return db in used and connections[db].vendor == "postgresql"
+
+
+def _keeps_sqlite(db: str) -> bool:
+    """Whether a database store is this SQLite."""
+    used = {store.using for store in conf.current().stores.values() if store.backend == DATABASE}
+    return db in used and connections[db].vendor == "sqlite"

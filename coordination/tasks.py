@@ -10,6 +10,7 @@ from coordination.locks.tasks import (
     run_granted,
     run_locked,
 )
+from coordination.queues.tasks import ack, nack, publish, reserve
 from coordination.transactions.tasks import (
     begin,
     cancel,
@@ -20,6 +21,7 @@ from coordination.transactions.tasks import (
 )
 
 __all__ = [
+    "ack",
     "acquire",
     "begin",
     "cancel",
@@ -29,9 +31,12 @@ __all__ = [
     "finish_branches",
     "force_release",
     "info",
+    "nack",
     "prepare_branches",
+    "publish",
     "release",
     "renew",
+    "reserve",
     "run_granted",
     "run_locked",
     "status",

@@ -16,9 +16,11 @@ COORDINATOR = (
     *("concord_branch", "concord_transaction", "concord_event"),
     *("concord_continuation", "concord_lock_record", "concord_lock_grant"),
     "concord_lock_refusal",
+    *("concord_queue_message", "concord_queue_tally", "concord_queue_answer"),
+    *("concord_queue_dedup", "concord_queue_waiter", "concord_queue"),
     *("concord_lock_claim", "concord_lock_answer", "concord_lock", "concord_lock_floor"),
 )
-PARTICIPANT = ("concord_witness", "concord_barrier")
+PARTICIPANT = ("concord_witness", "concord_barrier", "concord_outbox")
 PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
 
 

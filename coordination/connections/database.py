@@ -44,6 +44,7 @@ __all__ = [
     "Statement",
     "StatementRefused",
     "answered",
+    "commit_is_held",
     "in_transaction",
     "post",
     "run",
@@ -138,3 +139,8 @@ def in_transaction(using: str) -> bool:
         return True
     # Not get_autocommit(): that would connect.
     return connection.connection is not None and not connection.autocommit
+
+
+def commit_is_held(using: str) -> bool:
+    """Whether the block around will be prepared, and not committed, at its end (`Attempt`)."""
+    return "_commit" in connections[using].__dict__

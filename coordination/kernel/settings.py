@@ -72,6 +72,13 @@ class QueueSettings:
 
     visibility_ms: int = 30_000
     max_attempts: int = 5
+    backoff_ms: int = 1_000
+    """Pause after the first failed attempt; it doubles with each."""
+    backoff_max_ms: int = 600_000
+    dedup_window_ms: int = 300_000
+    """How long a message with the same `dedup_id` is taken for the same."""
+    body_bytes_max: int = 256 * 1024
+    """Largest body of one message, in bytes of JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,10 @@ _TRANSACTION_KEYS = (
     *("USING", "REGISTER", "MAILBOX", "REMOTE_VOTES", "DEADLINE", "PATIENCE", "POLL"),
     *("ARGUMENTS_BYTES_MAX", "BRANCHES_PER_MESSAGE"),
 )
+_QUEUE_KEYS = (
+    *("VISIBILITY", "MAX_ATTEMPTS", "BACKOFF", "BACKOFF_MAX"),
+    *("DEDUP_WINDOW", "BODY_BYTES_MAX"),
+)
 _BACKENDS = (REDIS, DATABASE, ZOOKEEPER, RABBITMQ)
 _LEASED = ("lock", "semaphore", "election", "barrier")
 # What no implementation of ours could do on that technology; a dotted backend speaks for itself.
@@ -218,11 +222,21 @@ def _locks(raw: object) -> LockSettings:
 
 def _queues(raw: object) -> QueueSettings:
     where = f"{_ROOT}['QUEUES']"
-    table = _table(raw, where, ("VISIBILITY", "MAX_ATTEMPTS"))
-    return QueueSettings(
+    table = _table(raw, where, _QUEUE_KEYS)
+    queues = QueueSettings(
         visibility_ms=_duration(table, "VISIBILITY", 30, where),
         max_attempts=_count(table, "MAX_ATTEMPTS", 5, where),
+        backoff_ms=_duration(table, "BACKOFF", 1, where),
+        backoff_max_ms=_duration(table, "BACKOFF_MAX", 600, where),
+        dedup_window_ms=_duration(table, "DEDUP_WINDOW", 300, where),
+        body_bytes_max=_count(table, "BODY_BYTES_MAX", 256 * 1024, where),
     )
+    if queues.backoff_ms > queues.backoff_max_ms:
+        raise SettingsFault(
+            f"{where}['BACKOFF'] ({queues.backoff_ms / 1000:g} s) is longer than 'BACKOFF_MAX' "
+            f"({queues.backoff_max_ms / 1000:g} s)."
+        )
+    return queues
 
 
 # One rule each, below.

@@ -20,7 +20,7 @@ from coordination.exceptions import (
     StaleToken,
     StoreUnavailable,
 )
-from coordination.fencing.stores.redis import RedisValues
+from coordination.fencing.stores.redis import RedisValues, _shard
 from coordination.fencing.types import Call, Stored
 from coordination.models import UNFENCED
 from tests.contract.locks.asking import held, pass_time
@@ -154,8 +154,22 @@ def test_a_repeated_call_gets_the_first_answer(own: OwnRedis) -> None:
         value.set("late", token=5, op_id="op-2")
 
     assert value.get() is None
-    (kept,) = own.client().keys("*:answer:a:op-1")
+    (kept,) = own.client().keys("*:answer:a op-1")
     assert own.client().pttl(kept) > 23 * 3_600_000
+
+
+def test_calls_for_two_values_are_two_calls_however_they_are_named(own: OwnRedis) -> None:
+    # Names for which both would be the same text, on one shard.
+    one, other = "a", next(name for name in (f"a:{n}" for n in range(999)) if _near(name, "a"))
+    op_id = other.removeprefix("a:")
+    fenced_value(one).set("one", token=5, op_id=f"{op_id}:x")
+    fenced_value(other).set("other", token=5, op_id="x")
+
+    assert fenced_value(other).get() == "other"
+
+
+def _near(name: str, other: str) -> bool:
+    return _shard(name) == _shard(other)
 
 
 def test_a_write_whose_reply_was_lost_is_not_written_twice(own: OwnRedis) -> None:

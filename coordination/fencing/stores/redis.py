@@ -50,7 +50,8 @@ class RedisValues:
 def _keys(name: str, op_id: str) -> Command:
     shard = _shard(name)
     # The answer belongs to the name too: an id somebody uses for two values is two calls.
-    answer = f"{shard}answer:{name}:{op_id}"
+    # No name has a space, so no two pairs of name and op id come to the same key.
+    answer = f"{shard}answer:{name} {op_id}"
     return (f"{shard}value:{name}", answer, f"{shard}position", f"{shard}events")
 
 

@@ -39,7 +39,7 @@ Claiming = Callable[[bytes, Asked], Taken | None]
 class RedisBells:
     """The waiters of this process for the locks of one Redis."""
 
-    def __init__(self, store: RedisStore, *, claims: Script) -> None:
+    def __init__(self, store: RedisStore, *, claims: Script | None = None) -> None:
         """Listen nowhere yet.
 
         Args:
@@ -66,7 +66,7 @@ class RedisBells:
         """What the scripts publish on. A channel is not a key."""
 
     @contextmanager
-    def hung(self, id_: str, claiming: Claiming) -> Iterator[Bell]:
+    def hung(self, id_: str, claiming: Claiming | None = None) -> Iterator[Bell]:
         """The bell of one request; it rings at once unless somebody listened all the time."""
         bell = RedisBell(self, claiming)
         with self._bells.hung(id_, bell):
@@ -128,7 +128,8 @@ class RedisBells:
             _close(self._heard)
             deadline_ms = None if connect_s is None else max(1, int(connect_s * 1000))
             self._heard.append(self._store.subscribe(self.channel, deadline_ms=deadline_ms))
-            self._claims.load(deadline_ms=deadline_ms)
+            if self._claims is not None:
+                self._claims.load(deadline_ms=deadline_ms)
             self._read_at = now
             self._bells.ring_all()
             return
@@ -144,7 +145,7 @@ class RedisBells:
 class RedisBell(Bell):
     """Of one waiter for a lock in Redis."""
 
-    def __init__(self, bells: RedisBells, claiming: Claiming) -> None:
+    def __init__(self, bells: RedisBells, claiming: Claiming | None) -> None:
         super().__init__()
         self._of = bells
         self._claiming = claiming
@@ -156,7 +157,7 @@ class RedisBell(Bell):
     def claim(self, asked: Asked) -> Taken | None:
         """What was handed over by the last ring; None when that has to be asked for."""
         told, self.told = self.told, None
-        return None if told is None else self._claiming(told, asked)
+        return None if told is None or self._claiming is None else self._claiming(told, asked)
 
 
 def _close(heard: list[Subscription]) -> None:

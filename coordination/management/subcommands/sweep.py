@@ -8,9 +8,10 @@ from types import FrameType
 from typing import Any
 
 from coordination.locks.continuations.keeper import Keeper
+from coordination.queues.outbox import relaying
 from coordination.transactions import orphans, sweeper
 
-help = "Guarantee progress of transactions and continuations; any number of these may run."  # noqa: A001
+help = "Guarantee progress of transactions, continuations, outboxes; any number may run."  # noqa: A001
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -23,6 +24,7 @@ def handle(options: Mapping[str, Any]) -> None:
     if options["once"]:
         sweeper.sweep_once()
         orphans.sweep()
+        relaying.relay_all()
         return
     stop = threading.Event()
 
@@ -32,6 +34,9 @@ def handle(options: Mapping[str, Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
     keeping = threading.Thread(target=Keeper().run, args=(stop,), name="continuations")
+    relays = threading.Thread(target=relaying.run, args=(stop,), name="outboxes")
     keeping.start()
+    relays.start()
     sweeper.run(stop)
     keeping.join()
+    relays.join()

@@ -1,0 +1,106 @@
+"""The file that Django writes, for a call of ours: on Django's connection of this thread.
+
+Inside the caller's `atomic()` a call is part of it. Else it is a transaction of its own, which
+waits for others that write no longer than its deadline.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import django.db
+from django.db import connections
+
+from coordination.connections import database
+from coordination.exceptions import OutcomeUnknown, StoreUnavailable
+
+DJANGO_TIMEOUT_MS = 5_000
+"""How long Python's sqlite3 waits for others who write, unless OPTIONS say otherwise."""
+
+
+class DjangoFile:
+    """One alias that is a SQLite file."""
+
+    def __init__(self, using: str, *, store: str) -> None:
+        """Nothing is opened. `store` is for errors."""
+        self._using = using
+        self._store = store
+
+    @property
+    def joined(self) -> bool:
+        """Whether the caller has a transaction open there."""
+        return database.in_transaction(self._using)
+
+    @contextmanager
+    def transaction(self, deadline_ms: int) -> Iterator[sqlite3.Connection]:
+        """The caller's transaction, or else one that writes and that the end of the block commits.
+
+        Raises StoreUnavailable when it did not take place, OutcomeUnknown when its end is unknown.
+        """
+        connection, joined = self._opened(), self.joined
+        raw: sqlite3.Connection = connection.connection
+        if not joined:
+            with self._patient(raw, deadline_ms), self._own(raw):
+                yield raw
+            return
+        # Of a block that can only be rolled back, what is written would be lost without a word.
+        connection.validate_no_broken_transaction()
+        try:
+            yield raw
+        except sqlite3.Error as error:
+            # What came before the error may have been written.
+            connection.needs_rollback = connection.in_atomic_block
+            raise self._unavailable(error) from error
+
+    def _opened(self) -> Any:
+        connection = connections[self._using]
+        try:
+            connection.ensure_connection()
+        except django.db.DatabaseError as error:
+            raise self._unavailable(error) from error
+        return connection
+
+    @contextmanager
+    def _patient(self, raw: sqlite3.Connection, deadline_ms: int) -> Iterator[None]:
+        options = connections.settings[self._using]["OPTIONS"]
+        former_ms = int(float(options.get("timeout", DJANGO_TIMEOUT_MS / 1000)) * 1000)
+        raw.execute(f"PRAGMA busy_timeout = {deadline_ms}")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):
+                raw.execute(f"PRAGMA busy_timeout = {former_ms}")
+
+    @contextmanager
+    def _own(self, raw: sqlite3.Connection) -> Iterator[None]:
+        try:
+            # Not DEFERRED: who reads first, and then may not write, has waited for nothing.
+            raw.execute("BEGIN IMMEDIATE")
+            yield
+            raw.execute("COMMIT")
+        except BaseException as error:
+            if raw.in_transaction:
+                self._roll_back(raw, error)
+            if isinstance(error, sqlite3.Error):
+                raise self._unavailable(error) from error
+            raise
+
+    def _roll_back(self, raw: sqlite3.Connection, error: BaseException) -> None:
+        try:
+            raw.execute("ROLLBACK")
+        except sqlite3.Error:
+            connections[self._using].close()
+            raise OutcomeUnknown(
+                f"Store {self._store!r}: its outcome is unknown: {error}.", store=self._store
+            ) from error
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
+        told = str(error)
+        if "no such table" in told:
+            told += f" (run `migrate --database={self._using} coordination`)"
+        return StoreUnavailable(
+            f"Store {self._store!r} in database {self._using!r}: not applied: {told}.",
+            store=self._store,
+            reason=told,
+        )

@@ -1,0 +1,52 @@
+"""What operators do to a whole queue: a set frozen when they ask, in steps that repeat safely."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from coordination.exceptions import InvalidArgument
+from coordination.identity import identity
+from coordination.locks.repeating import repeated
+from coordination.queues import operation_ids
+from coordination.queues.options import count
+from coordination.queues.store import QueueStore
+from coordination.queues.types import Swept
+
+STEP = 200
+"""Messages of one step, during which the store serves nobody else."""
+WORDS_MAX = 500
+
+Progress = Callable[[int], None]
+"""Is told after each step how many it has been so far."""
+
+
+def swept(
+    step: Callable[[str, int, str | None, int], Swept],
+    *,
+    store: QueueStore,
+    limit: int | None,
+    progress: Progress | None,
+) -> int:
+    """Repeat `step(op, limit, cursor, deadline_ms)` over what is there now; returns how many."""
+    if limit is not None:
+        count(limit, what="limit")
+    op, done, number = operation_ids.new(), 0, 0
+    cursor: str | None = None
+    while limit is None or done < limit:
+        size = STEP if limit is None else min(STEP, limit - done)
+        once = partial(step, operation_ids.part(op, number), size, cursor)
+        found = repeated(once, deadline_ms=store.deadline_ms)
+        done, number, cursor = done + found.done, number + 1, found.cursor
+        if progress is not None:
+            progress(done)
+        if cursor is None:
+            break
+    return done
+
+
+def said(actor: Any, reason: Any) -> Mapping[str, str]:
+    """Who does it, and why. Raises InvalidArgument."""
+    for what, words in (("actor", actor), ("reason", reason)):
+        if not isinstance(words, str):
+            raise InvalidArgument(f"{what} must be a str, not {words!r:.80}.")
+    return {"actor": (actor or identity())[:WORDS_MAX], "reason": reason[:WORDS_MAX]}

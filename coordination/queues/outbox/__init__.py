@@ -1,0 +1,1 @@
+"""Messages that wait in a database until its commit, and until their queue's store has them."""

@@ -251,6 +251,10 @@ class Begun:
         self._pool.give_back(self._wire)
         return reply
 
+    def drop(self) -> None:
+        """Nobody wants the reply."""
+        self._wire.close()
+
 
 class Script:
     """One Lua script of one store."""
@@ -279,14 +283,16 @@ class Script:
             return store._only([reply])
         return reply
 
-    def begin(self, keys: Sequence[Argument], arguments: Sequence[Argument] = ()) -> "Begun":
+    def begin(
+        self, keys: Sequence[Argument], arguments: Sequence[Argument] = (), *, deadline_ms: int
+    ) -> "Begun":
         """Send the script and return before its reply is there.
 
         Raises StoreUnavailable when it was not sent. A server that lacks the script (`load`) says
         so in the reply, and does not run it.
         """
         store = self._store
-        until = store._until(None)
+        until = store._until(deadline_ms)
         command = ("EVALSHA", self._sha, len(keys), *keys, *arguments)
         wire = store._take((command,), until)
         try:

@@ -12,15 +12,14 @@ from coordination.locks.types import KEPT_MS, Request, Resource
 
 def request_for(resource: Resource, options: Options) -> Request:
     """A call of its own for it, by whoever runs now."""
-    number = f"{next(_calls.numbers):08x}"
-    call = _calls.process + number
+    call = _calls.next()
     return Request(
         resource=resource,
         id=call,
         mode=options.mode,
         limit=options.limit,
         ttl_ms=options.ttl_ms,
-        owner=options.owner or f"{identity()}:{number}",
+        owner=options.owner or f"{identity()}:{call[10:]}",
         context=context.current(),
         metadata=options.metadata,
         kept_ms=KEPT_MS,
@@ -31,13 +30,19 @@ class _Calls:
     """The calls of this process. Asking the system for an id of each would take longer."""
 
     def __init__(self) -> None:
-        self.numbers = count(1)
-        self.start_afresh()
+        self._start_afresh()
 
-    def start_afresh(self) -> None:
-        self.process = secrets.token_hex(8)
+    def _start_afresh(self) -> None:
+        self._pid = os.getpid()
+        self._process = secrets.token_hex(8)
+        self._numbers = count(1)
+
+    def next(self) -> str:
+        """An id that no other call has."""
+        # uWSGI forks without Python's hooks, and two calls of one id would be one grant.
+        if self._pid != os.getpid():
+            self._start_afresh()
+        return f"{self._process}{next(self._numbers):08x}"
 
 
 _calls = _Calls()
-
-os.register_at_fork(after_in_child=_calls.start_afresh)

@@ -5,7 +5,6 @@ what waits for another in a deadlock.
 """
 
 import asyncio
-import os
 import threading
 from contextvars import ContextVar
 from typing import Any
@@ -20,8 +19,6 @@ _tasks: ContextVar[tuple[str, ...]] = ContextVar("coordination_tasks", default=(
 Celery's own `current_task` takes longer than all the rest of asking for a lock where there is none.
 """
 
-_here = threading.local()
-
 
 def current() -> str:
     """The Celery task, asyncio task or thread that runs now."""
@@ -29,11 +26,7 @@ def current() -> str:
         return f"task:{tasks[-1]}"
     if asyncio._get_running_loop() is not None and (running := asyncio.current_task()) is not None:
         return f"async:{identity()}:{running.get_name()}"
-    try:
-        thread: str = _here.name
-    except AttributeError:
-        thread = _here.name = f"thread:{identity()}:{threading.get_native_id()}"
-    return thread
+    return f"thread:{identity()}:{threading.get_native_id()}"
 
 
 @task_prerun.connect(dispatch_uid="coordination.locks.context")
@@ -44,10 +37,3 @@ def _begins(task_id: str = "", **_: Any) -> None:
 @task_postrun.connect(dispatch_uid="coordination.locks.context")
 def _ends(**_: Any) -> None:
     _tasks.set(_tasks.get()[:-1])
-
-
-def _start_afresh() -> None:
-    _here.__dict__.clear()  # of the thread that goes on in the child
-
-
-os.register_at_fork(after_in_child=_start_afresh)

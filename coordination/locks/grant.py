@@ -166,7 +166,7 @@ class Grant:
         if self._renewals is not None:
             self._renewals.forget(self)
         released = self._store.release(self.request)
-        # It was sent before, so its answer is there: only its connection is to be freed.
+        # What is left of a claim is its connection, to be freed.
         self.hear(patience_s=CLAIM_S)
         if released is Released.RELEASED:
             self._given_back = True
@@ -210,15 +210,18 @@ class Grant:
 
     def hear(self, *, patience_s: float) -> bool:
         """Whether a claim was under way and its answer came within this time: a whole lease."""
-        if self._claim is None:
-            return False
         with self._mutex:
-            claim, self._claim = self._claim, None
-        taken = None if claim is None else claim.answer(patience_s=patience_s)
-        if taken is None:
-            return False
-        self.extended(taken.held, sent_at=taken.sent_at)
-        return True
+            claim = self._claim
+            if claim is None:
+                return False
+            try:
+                taken = claim.answer(patience_s=patience_s)
+                if taken is not None:
+                    self._extend(taken.held, taken.sent_at)
+            finally:
+                # Last: who sees that there is none looks at the time next, and must see the new.
+                self._claim = None
+        return taken is not None
 
     def lose(self, reason: str) -> None:
         """It may not be relied on any more; the first reason stays."""

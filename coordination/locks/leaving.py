@@ -23,8 +23,9 @@ def leave(grant: Grant) -> None:
     Raises LockLost when it was lost meanwhile; once that is known only after a commit, it is logged
     and stands in `grant.lost`.
     """
-    # Not `connections.all`, which looks each one up twice.
-    if open_blocks := [alias for alias in connections if connections[alias].in_atomic_block]:
+    # Those that are in use alone: the driver of another may not even be installed.
+    used = connections.all(initialized_only=True)
+    if open_blocks := [connection.alias for connection in used if connection.in_atomic_block]:
         _Leaving(grant, open_blocks)
     else:
         give_back(grant)

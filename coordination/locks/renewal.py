@@ -30,6 +30,7 @@ class Renewals:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
+        self._pid = os.getpid()
         # Reentrant: garbage is collected anywhere, and may give a grant back.
         self._mutex = threading.RLock()
         self._changed = threading.Condition(self._mutex)
@@ -42,6 +43,8 @@ class Renewals:
 
     def watch(self, grant: Grant) -> None:
         """Renew it from now on."""
+        if self._pid != os.getpid():  # uWSGI forks without Python's hooks
+            self._start_afresh()
         with self._mutex:
             self._due[grant] = due = grant.due_at
             self._wake(due)
@@ -89,7 +92,7 @@ class Renewals:
         with self._mutex:
             while True:
                 now = time.monotonic()
-                due = [grant for grant, at in self._due.items() if at <= now]
+                due = [grant for grant, at in list(self._due.items()) if at <= now]
                 if due:
                     for grant in due:
                         # Should the renewal fail, it is tried again this soon.
@@ -98,7 +101,7 @@ class Renewals:
                 # Woken for a lease that is given back by now, it sleeps as long as it would have
                 # for that: else the next one, due after that too, would have to wake it again.
                 if now >= self._sleeps_until:
-                    self._sleeps_until = min(self._due.values(), default=now + IDLE_S)
+                    self._sleeps_until = min(list(self._due.values()), default=now + IDLE_S)
                     idle = not self._due
                 if self._changed.wait(self._sleeps_until - now):
                     idle = False

@@ -49,6 +49,7 @@ class Watch:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
+        self._pid = os.getpid()
         self._changed = threading.Condition()
         self._watched: dict[str, Watched] = {}
         self._thread: threading.Thread | None = None
@@ -57,6 +58,8 @@ class Watch:
     @contextmanager
     def over(self, request: Request, bell: Bell) -> Iterator[Watched]:
         """Watch over a request that waits; its bell rings when it is to give way."""
+        if self._pid != os.getpid():  # uWSGI forks without Python's hooks
+            self._start_afresh()
         watched = Watched(bell)
         with self._changed:
             self._watched[request.id] = watched

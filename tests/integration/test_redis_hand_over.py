@@ -2,17 +2,19 @@
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from coordination import lock
+from coordination.connections.redis import Begun, Script
 from coordination.exceptions import LockLost, OutcomeUnknown, StoreUnavailable
 from coordination.locks.grant import Grant
 from coordination.locks.stores import lock_store
 from coordination.locks.taken import Asked
 from coordination.locks.types import Waiting
 from coordination.locks.waiting import take
-from tests.contract.locks.asking import asked, held, until
+from tests.contract.locks.asking import asked, held, pass_time, until
 from tests.integration.own_redis import OwnRedis, own_redis
 from tests.integration.redis_locks import DEADLINE_S, events, own
 
@@ -125,3 +127,40 @@ def test_a_server_that_freezes_while_one_waits_keeps_him_no_longer_than_he_would
         finally:
             own.thaw()
     first.release()
+
+
+def test_names_that_nobody_waits_for_any_more_leave_nothing_behind(own: OwnRedis) -> None:
+    store = lock_store("redis")
+    for name in ("a", "b", "c"):
+        first = held(lock(name, renew=False).acquire())
+        waiter = asked(name)
+        store.acquire(waiter, stay_ms=5_000)
+        first.release()
+        store.release(waiter)
+
+    assert own.client().keys("*:contended") == []
+
+
+def test_a_pause_while_a_claim_is_sent_makes_no_lease_longer(
+    own: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening()
+    first = held(lock("a", renew=False).acquire())
+    begin = Script.begin
+
+    def slow(*args: Any, **given: Any) -> Begun:
+        begun = begin(*args, **given)
+        pass_time(0.4)
+        return begun
+
+    monkeypatch.setattr(Script, "begin", slow)
+    with ThreadPoolExecutor() as pool:
+        asking = pool.submit(bare_wait, "a")
+        until(lambda: len(lock("a").info().waiters) == 1)
+        first.release()
+        second = held(asking.result())
+    until(lambda: second.hear(patience_s=0.1))
+
+    trusted_s = second.trusted_until - time.monotonic()
+    assert trusted_s < lock("a").info().ttl_left
+    second.release()

@@ -25,7 +25,7 @@ from coordination.exceptions import CoordinationError
 from coordination.locks.bells import Bell
 from coordination.locks.repeating import repeated
 from coordination.locks.stores.redis_bells import RedisBells
-from coordination.locks.stores.redis_claims import RedisClaim, handed, held_of
+from coordination.locks.stores.redis_claims import LEFT_S_MIN, RedisClaim, handed, held_of, left_s
 from coordination.locks.taken import Asked, Taken
 from coordination.locks.types import (
     KEPT_MS,
@@ -175,14 +175,19 @@ class RedisLocks:
 
     def _claim(self, request: Request, told: bytes, asked: Asked) -> Taken | None:
         """Take up what was handed over, and tell Redis so without waiting for its answer."""
-        lease = handed(told, asked, now=time.monotonic())
+        sent_at = time.monotonic()
+        lease = handed(told, asked, now=sent_at)
         if lease is None:
             return None
         try:
-            begun = self._scripts["renew"].begin(*self._renewal(request))
+            spare_ms = max(1, int((left_s(lease, now=sent_at) - LEFT_S_MIN) * 1000))
+            begun = self._scripts["renew"].begin(*self._renewal(request), deadline_ms=spare_ms)
         except CoordinationError:
             return None  # whoever asks now is told what is wrong
-        return lease._replace(claim=RedisClaim(begun))
+        if left_s(lease, now=time.monotonic()) < LEFT_S_MIN:
+            begun.drop()
+            return None
+        return lease._replace(claim=RedisClaim(begun, sent_at=sent_at))
 
     def _renewal(self, request: Request) -> tuple[Command, Command]:
         return self._call(request.resource, request.id, request.id, request.ttl_ms, request.kept_ms)

@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from coordination.connections.redis import RedisStore, Script, Subscription
 from coordination.exceptions import CoordinationError
@@ -48,22 +48,32 @@ class RedisBells:
         """
         self._store = store
         self._claims = claims
+        self._heard: list[Subscription] = []
+        """One at most."""
         self._start_afresh()
         _all.add(self)
 
     def _start_afresh(self) -> None:
+        _close(self._heard)  # the parent's: redis-py sends nothing in another process
+        self._pid = os.getpid()
         self._bells = Bells()
         self._mutex = threading.Lock()
         self._thread: threading.Thread | None = None
         self._reading = threading.Lock()
         """Of whoever reads the subscription."""
-        self._heard: list[Subscription] = []
-        """One at most."""
+        self._heard = []
         # Bells that nobody holds any more close it instead of leaving it to chance.
         weakref.finalize(self, _close, self._heard).atexit = False
         self._read_at = 0.0
-        self.channel = f"concord:bell:{identity()}:{secrets.token_hex(4)}"
+        self._channel = f"concord:bell:{identity()}:{secrets.token_hex(4)}"
+
+    @property
+    def channel(self) -> str:
         """What the scripts publish on. A channel is not a key."""
+        # uWSGI forks without Python's hooks.
+        if self._pid != os.getpid():
+            self._start_afresh()
+        return self._channel
 
     @contextmanager
     def hung(self, id_: str, claiming: Claiming | None = None) -> Iterator[Bell]:
@@ -76,15 +86,19 @@ class RedisBells:
 
     def wait(self, bell: Bell, seconds: float) -> bool:
         """Whether the bell of this thread rang; reads meanwhile, unless somebody does already."""
+        until = time.monotonic() + seconds
         if not self._reading.acquire(blocking=False):
             return Bell.wait(bell, seconds)
-        until = time.monotonic() + seconds
         try:
             while not bell.rang and (left_s := until - time.monotonic()) > 0:
                 self._read(min(left_s, LOOK_S), connect_s=left_s)
         except CoordinationError:
             # Whoever asks after this is told what is wrong.
             Bell.wait(bell, max(0.0, min(until - time.monotonic(), AGAIN_S)))
+        except BaseException:
+            # A message may have been read and not passed on: who listens anew rings for everybody.
+            _close(self._heard)
+            raise
         finally:
             self._reading.release()
             if len(self._bells) > 1:
@@ -95,8 +109,9 @@ class RedisBells:
         """Let a thread read as soon as nobody else does."""
         with self._mutex:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="concord-bells", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="concord-bells", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         while True:
@@ -128,10 +143,11 @@ class RedisBells:
             _close(self._heard)
             deadline_ms = None if connect_s is None else max(1, int(connect_s * 1000))
             self._heard.append(self._store.subscribe(self.channel, deadline_ms=deadline_ms))
-            if self._claims is not None:
-                self._claims.load(deadline_ms=deadline_ms)
             self._read_at = now
             self._bells.ring_all()
+            if self._claims is not None:
+                with suppress(CoordinationError):  # without it a claim is renewed a little later
+                    self._claims.load(deadline_ms=deadline_ms)
             return
         heard = self._heard[0]
         message = heard.message(seconds)

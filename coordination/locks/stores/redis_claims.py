@@ -5,7 +5,6 @@ The message that wakes a waiter tells all of its lease, which lasts for a moment
 later, so that nobody waits for it; a claim of which Redis never heard ends by itself.
 """
 
-import time
 from typing import Any
 
 from coordination.connections.redis import Begun
@@ -19,9 +18,10 @@ LEFT_S_MIN = 0.5
 class RedisClaim:
     """A renewal that was sent."""
 
-    def __init__(self, begun: Begun) -> None:
+    def __init__(self, begun: Begun, *, sent_at: float) -> None:
+        """`sent_at` is the monotonic time before it was sent."""
         self._begun = begun
-        self._sent_at = time.monotonic()
+        self._sent_at = sent_at
 
     def answer(self, *, patience_s: float) -> Taken | None:
         """The whole lease, or None when no such answer came in time."""
@@ -43,8 +43,13 @@ def handed(told: bytes, asked: Asked, *, now: float) -> Taken | None:
     if since_answer_s <= 0:
         return None  # the answer knows what became of it
     begun_at = min(now, asked.sent_at + since_answer_s)
-    left_s = begun_at + (held.until_us - held.now_us) / 1_000_000 - now
-    return Taken(held, begun_at) if left_s >= LEFT_S_MIN else None
+    lease = Taken(held, begun_at)
+    return lease if left_s(lease, now=now) >= LEFT_S_MIN else None
+
+
+def left_s(lease: Taken, *, now: float) -> float:
+    """How much of a lease is left at a monotonic time."""
+    return lease.sent_at + (lease.held.until_us - lease.held.now_us) / 1_000_000 - now
 
 
 def held_of(reply: Any) -> Held | None:

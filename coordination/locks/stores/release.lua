@@ -31,6 +31,9 @@ if all[1] == id and not all[3] then
         local given = emit('lock.handed', waiter, '', told_who('exclusive', '1', claimed, who))
         redis.call('ZREM', QUEUE, waiter)
         redis.call('HDEL', WAITING, waiter)
+        if redis.call('EXISTS', QUEUE) == 0 then
+            redis.call('SREM', CONTENDED, KIND .. ' ' .. NAME)
+        end
         redis.call('HSET', HELD, waiter,
             pack('handed', 'exclusive', '1', given, NOW, claimed, ttl, '', '0', bell, who))
         redis.call('HDEL', HELD, id)

@@ -3,7 +3,7 @@
 All but `publish` run on connections of their own, never inside the caller's transaction: a rollback
 would take back that an attempt was counted, or let others take what this one has. Publishing inside
 `atomic()` of the store's own alias runs on Django's connection and is part of that transaction. The
-server's clock decides leases and delays. `sql/0010_queues.sql` says who waits for whom.
+server's clock decides leases and delays. `sql/0009_queues.sql` says who waits for whom.
 """
 
 import json

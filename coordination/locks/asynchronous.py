@@ -4,52 +4,30 @@ A store's call is short and has a deadline; the wait between two calls may be lo
 thread.
 """
 
-import asyncio
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
-from coordination.exceptions import InvalidArgument, OutcomeUnknown, StoreUnavailable
 from coordination.locks.store import LockStore
 from coordination.locks.taken import Taken
 from coordination.locks.types import Held, Request, Waiting
 from coordination.locks.waiting import LOOK_LATER_S, LOOK_S, STAY_MS, ask, deadlock, give_up
 from coordination.locks.watch import process_watch
+from coordination.threads import Threads
 
 logger = logging.getLogger(__name__)
 
-THREADS = 32
-GRACE_S = 0.25
-"""How much longer than its deadline a call may take to tell of it."""
-
 T = TypeVar("T")
 
-
-def refuse_in_event_loop(verb: str, instead: str) -> None:
-    """Raise InvalidArgument in a running event loop, which a call that waits would stop."""
-    # Not `get_running_loop`, whose exception where there is none takes longer than all of this.
-    if asyncio._get_running_loop() is not None:
-        raise InvalidArgument(f"{verb} would stop the running event loop: use {instead} there.")
+_threads = Threads("locks", of_each=32)
 
 
 async def in_thread(call: Callable[[], T], *, store: LockStore) -> T:
-    """`call()` in a thread of Concord's own, within the deadline of the store.
-
-    Raises StoreUnavailable when no thread became free in time, OutcomeUnknown when the call did not
-    end.
-    """
-    running = _threads(store).submit(call)
-    try:
-        async with asyncio.timeout(store.deadline_ms / 1000 + GRACE_S):
-            return await asyncio.wrap_future(running)
-    except TimeoutError as error:
-        if not running.done() or running.cancelled():
-            raise _late(store, begun=not running.cancelled()) from error
-        raise
+    """`call()` in a thread; raises as `Threads.run`."""
+    return await _threads.run(call, store=store)
 
 
 async def take(store: LockStore, request: Request, *, wait_s: float | None) -> Taken | None:
@@ -66,7 +44,7 @@ async def take(store: LockStore, request: Request, *, wait_s: float | None) -> T
         return await _wait(store, request, answer, until=until)
     except BaseException as error:
         # Also while the call is still under way: a copy of it that comes later is not granted.
-        _threads(store).submit(give_up, store, request, error)
+        _threads.submit(partial(give_up, store, request, error), store=store)
         raise
 
 
@@ -90,27 +68,3 @@ async def _wait(
 
 async def _ask(store: LockStore, request: Request, *, stay_ms: int) -> Held | Waiting:
     return await in_thread(lambda: ask(store, request, stay_ms=stay_ms), store=store)
-
-
-def _late(store: LockStore, *, begun: bool) -> OutcomeUnknown | StoreUnavailable:
-    if begun:
-        return OutcomeUnknown(f"Store {store.alias!r} did not answer in time.", store=store.alias)
-    return StoreUnavailable(
-        f"Store {store.alias!r}: {THREADS} calls are under way, and none ended in time.",
-        store=store.alias,
-    )
-
-
-_executors: dict[str, ThreadPoolExecutor] = {}
-"""By the alias of a store: one that is frozen holds up nobody but its own."""
-
-
-def _threads(store: LockStore) -> ThreadPoolExecutor:
-    if store.alias not in _executors:
-        made = ThreadPoolExecutor(THREADS, thread_name_prefix=f"concord-locks-{store.alias}")
-        # Two tasks may come here at once only from two event loops.
-        return _executors.setdefault(store.alias, made)
-    return _executors[store.alias]
-
-
-os.register_at_fork(after_in_child=_executors.clear)

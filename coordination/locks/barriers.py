@@ -17,6 +17,7 @@ from coordination.locks.options import (
 from coordination.locks.stores import lock_store
 from coordination.locks.taken import Taken
 from coordination.locks.types import Held, Kind, LockInfo, Mode
+from coordination.threads import refuse_in_event_loop
 
 KNOWN = ("using", "owner", "metadata")
 PASSING_S = 10
@@ -53,7 +54,7 @@ class Barrier:
         Raises LockTimeout when fewer than `parties` were there at the end, StoreUnavailable or
         OutcomeUnknown from the store. Whoever died waiting does not count.
         """
-        asynchronous.refuse_in_event_loop("wait", "wait_async")
+        refuse_in_event_loop("wait", "wait_async")
         wait_s = seconds(wait, default=self._options.wait_s)
         request = request_for(self.resource, self._options)
         taken = waiting.take(self._locks, request, wait_s=wait_s)

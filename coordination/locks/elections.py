@@ -14,13 +14,13 @@ from coordination.exceptions import (
     StoreUnavailable,
 )
 from coordination.kernel.backoff import backoff_ms
-from coordination.locks import asynchronous
 from coordination.locks.grant import Grant
 from coordination.locks.leased import Leased
 from coordination.locks.leaving import give_back
 from coordination.locks.options import options_of, refuse_unknown, resource_of
 from coordination.locks.types import Kind, LockInfo
 from coordination.locks.waiting import never
+from coordination.threads import refuse_in_event_loop
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Election(Leased):
 
         An unreachable store is waited for.
         """
-        asynchronous.refuse_in_event_loop("run", "a thread")
+        refuse_in_event_loop("run", "a thread")
         failures = 0
         while stop is None or not stop.is_set():
             try:

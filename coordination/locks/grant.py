@@ -19,6 +19,7 @@ from coordination.locks import asynchronous
 from coordination.locks.store import LockStore
 from coordination.locks.taken import Taken
 from coordination.locks.types import Held, Released, Request, Resource, moment
+from coordination.threads import refuse_in_event_loop
 
 if TYPE_CHECKING:
     from coordination.locks.renewal import Renewals
@@ -133,7 +134,7 @@ class Grant:
         Raises LockLost when it is held no more, StoreUnavailable or OutcomeUnknown when the store
         does not say; it may be held then until `expires_at`.
         """
-        asynchronous.refuse_in_event_loop("renew", "arenew")
+        refuse_in_event_loop("renew", "arenew")
         self._renew()
 
     def _renew(self) -> None:
@@ -153,7 +154,7 @@ class Grant:
         Raises NotOwner when it is not held any more, StoreUnavailable or OutcomeUnknown when the
         store does not say; then it may be called again.
         """
-        asynchronous.refuse_in_event_loop("release", "arelease")
+        refuse_in_event_loop("release", "arelease")
         self._release()
 
     def _release(self) -> None:

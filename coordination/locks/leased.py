@@ -18,6 +18,7 @@ from coordination.locks.renewal import process_renewals
 from coordination.locks.stores import lock_store
 from coordination.locks.taken import Taken
 from coordination.locks.types import LockInfo, Request, Resource
+from coordination.threads import refuse_in_event_loop
 
 
 class Leased:
@@ -49,7 +50,7 @@ class Leased:
     def _acquire(
         self, wait_s: float | None, *, given_up: Callable[[], bool] = waiting.never
     ) -> Grant | None:
-        asynchronous.refuse_in_event_loop("acquire", "aacquire")
+        refuse_in_event_loop("acquire", "aacquire")
         self._begin()
         try:
             asked_at = time.monotonic()

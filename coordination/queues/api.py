@@ -29,6 +29,7 @@ from coordination.queues.types import (
     Stats,
 )
 from coordination.queues.waiting import take
+from coordination.threads import refuse_in_event_loop
 
 
 class Queue:
@@ -110,7 +111,8 @@ class Queue:
         Each is this process's for the queue's visibility, and has to be settled in it. The same
         `op_id` gets the same ones again.
         """
-        asynchronous.refuse_in_event_loop("reserve()", "areserve()", waits=wait != 0)
+        if wait != 0:
+            refuse_in_event_loop("reserve()", "areserve()")
         return self._reserve(options.batch(batch), options.wait_s(wait), op_id)
 
     def _reserve(self, count: int, wait_s: float | None, op_id: str | None) -> list[Delivery]:

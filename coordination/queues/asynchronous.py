@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from coordination.exceptions import InvalidArgument, OutcomeUnknown, StoreUnavailable
 from coordination.queues.store import QueueStore
 from coordination.queues.types import Declaration
 from coordination.queues.waiting import LOOK_S, Batch, ask
-
-THREADS = 32
-GRACE_S = 0.25
-"""How much longer than its deadline a call may take to tell of it."""
+from coordination.threads import Threads
 
 T = TypeVar("T")
 
-
-def refuse_in_event_loop(verb: str, instead: str, *, waits: bool = True) -> None:
-    """Raise InvalidArgument in a running event loop, which a call that waits would stop."""
-    if waits and asyncio._get_running_loop() is not None:
-        raise InvalidArgument(f"{verb} would stop the running event loop: use {instead} there.")
+_threads = Threads("queues", of_each=32)
 
 
 async def take(
@@ -50,40 +39,6 @@ async def take(
 
 
 async def in_thread(call: Callable[[], T], *, store: QueueStore) -> T:
-    """`call()` in a thread of Concord's own, within the deadline of the store.
-
-    Raises StoreUnavailable when no thread became free in time, OutcomeUnknown when the call did not
-    end.
-    """
-    running = _threads(store).submit(call)
-    try:
-        # Two calls at most: the first one also asks what the queue is.
-        async with asyncio.timeout(2 * store.deadline_ms / 1000 + GRACE_S):
-            return await asyncio.wrap_future(running)
-    except TimeoutError as error:
-        if not running.done() or running.cancelled():
-            raise _late(store, begun=not running.cancelled()) from error
-        raise
-
-
-def _late(store: QueueStore, *, begun: bool) -> OutcomeUnknown | StoreUnavailable:
-    if begun:
-        return OutcomeUnknown(f"Store {store.alias!r} did not answer in time.", store=store.alias)
-    return StoreUnavailable(
-        f"Store {store.alias!r}: {THREADS} calls are under way, and none ended in time.",
-        store=store.alias,
-    )
-
-
-_executors: dict[str, ThreadPoolExecutor] = {}
-"""By the alias of a store: one that is frozen holds up nobody but its own."""
-
-
-def _threads(store: QueueStore) -> ThreadPoolExecutor:
-    if store.alias not in _executors:
-        made = ThreadPoolExecutor(THREADS, thread_name_prefix=f"concord-queues-{store.alias}")
-        return _executors.setdefault(store.alias, made)
-    return _executors[store.alias]
-
-
-os.register_at_fork(after_in_child=_executors.clear)
+    """`call()` in a thread; raises as `Threads.run`."""
+    # Two calls at most: the first one also asks what the queue is.
+    return await _threads.run(call, store=store, calls=2)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from coordination.exceptions import CoordinationError
 from coordination.queues import operation_ids, settling
-from coordination.queues.asynchronous import refuse_in_event_loop
 from coordination.queues.delivery import Delivery
 from coordination.queues.types import Settlement, Verb
 from coordination.queues.waiting import take
+from coordination.threads import refuse_in_event_loop
 
 if TYPE_CHECKING:
     from coordination.queues.api import Queue

@@ -163,7 +163,7 @@ def _processes(port: int) -> dict[str, list[str]]:
         "worker-call": _worker("call", "bank.call,celery", 1),
         "observe": [*manage, "concord", "observe"],
         "sweep": [*manage, "concord", "sweep"],
-        "demo": [*manage, "demo", "--clerks", "6"],
+        "demo": [*manage, "demo", "--clerks", "6", "--letters", "6"],
     }
 
 

@@ -15,6 +15,7 @@ class CoordinationConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks and the participants of every installed app."""
         from coordination import checks  # noqa: F401  registers by import
+        from coordination.http import checks as http_checks  # noqa: F401
         from coordination.locks import context  # noqa: F401  hears of every task that begins
 
         _refuse_stray_failpoints()

@@ -1,6 +1,8 @@
 """Index of models, so that Django finds them. No logic."""
 
-from coordination.counters.tables import CounterAnswer, CounterEvent, CounterRow
+from coordination.consensus.tables import AcceptorCell, ConsensusSeat, RegisterRow
+from coordination.counters.records import CounterRecord, CounterWatch
+from coordination.counters.tables import CounterAnswer, CounterEvent, CounterHold, CounterRow
 from coordination.fencing.model import FencedModel
 from coordination.fencing.tokens import UNFENCED
 from coordination.locks.continuations.tables import Continuation
@@ -15,10 +17,19 @@ from coordination.locks.tables import LockAnswer, LockClaim, LockFloor, LockRow
 from coordination.observing.records import Intervention, Verdict, Violation
 from coordination.observing.tables import Cursor, Event
 from coordination.queues.outbox.tables import OutboxMessage
+from coordination.queues.records import (
+    MessageRecord,
+    QueueBucket,
+    QueueRecord,
+    QueueWatch,
+    WatchedMessage,
+)
+from coordination.queues.sweeps.tables import QueueSweep
 from coordination.queues.tables import (
     QueueAnswer,
     QueueDedup,
     QueueEvent,
+    QueueHold,
     QueueMessage,
     QueueRow,
     QueueTally,
@@ -31,12 +42,17 @@ from coordination.versions.tables import OptimisticValue
 
 __all__ = [
     "UNFENCED",
+    "AcceptorCell",
     "Barrier",
     "Branch",
+    "ConsensusSeat",
     "Continuation",
     "CounterAnswer",
     "CounterEvent",
+    "CounterHold",
+    "CounterRecord",
     "CounterRow",
+    "CounterWatch",
     "Cursor",
     "Event",
     "FencedModel",
@@ -50,20 +66,28 @@ __all__ = [
     "LockRefusal",
     "LockRow",
     "LockWatch",
+    "MessageRecord",
     "OptimisticValue",
     "OutboxMessage",
     "QueueAnswer",
+    "QueueBucket",
     "QueueDedup",
     "QueueEvent",
+    "QueueHold",
     "QueueMessage",
+    "QueueRecord",
     "QueueRow",
+    "QueueSweep",
     "QueueTally",
     "QueueWaiter",
+    "QueueWatch",
+    "RegisterRow",
     "RollUp",
     "Transaction",
     "TransactionRecord",
     "Verdict",
     "VersionedModel",
     "Violation",
+    "WatchedMessage",
     "Witness",
 ]

@@ -10,12 +10,18 @@ from coordination.kernel.settings import DATABASE
 EVERYWHERE = frozenset({"witness", "barrier", "outboxmessage"})
 LOCKS = frozenset({"lockrow", "lockclaim", "lockanswer", "lockfloor"})
 """In the databases whose stores have locks; there the events of locks are written, too."""
+CONSENSUS = frozenset({"registerrow", "acceptorcell", "consensusseat"})
+"""In PostgreSQL where stores are."""
 QUEUES = frozenset(
     {"queuerow", "queuemessage", "queuetally", "queueanswer", "queuededup", "queuewaiter"}
 )
 """In the databases whose stores have queues, whichever they are."""
 OF_STORES = frozenset({"optimisticvalue", "counterrow", "counteranswer"})
 """In every database that COORDINATION["STORES"] names."""
+
+
+OF_SQLITE = frozenset({"counterevent", "queueevent", "counterhold", "queuehold"})
+"""In SQLite files that are database stores."""
 
 
 class CoordinationRouter:
@@ -34,11 +40,11 @@ class CoordinationRouter:
         """Say so for our own models; None leaves others to other routers."""
         if app_label != "coordination" or model_name is None:
             return None
-        if model_name in LOCKS:
+        if model_name in LOCKS | CONSENSUS:
             return has_locks(db)
         if model_name in QUEUES:
             return has_locks(db) or _keeps_sqlite(db)
-        if model_name in ("counterevent", "queueevent"):
+        if model_name in OF_SQLITE:
             return _keeps_sqlite(db)
         if model_name == "event" and has_locks(db):
             return True

@@ -42,11 +42,28 @@ ASK: Final = Right("coordination.change_lockrecord")
 """To ask the holders of a lock to give it back."""
 FORCE: Final = Right("coordination.delete_lockrecord")
 """To take a lock away from its holders."""
+ADJUST: Final = Right("coordination.change_counterrecord")
+"""To add to a counter by hand."""
+RESET: Final = Right("coordination.delete_counterrecord")
+"""To write a counter's initial value."""
+PAUSE: Final = Right("coordination.change_queuerecord")
+"""To pause and resume queues, and to move or redrive what is in them."""
+PURGE: Final = Right("coordination.delete_queuerecord")
+"""To throw messages of queues away."""
 
 
 def rights(user: Any) -> dict[str, bool]:
     """What `user` may do, as pages and sockets say it to scripts."""
-    return {"resolve": RESOLVE.of(user), "ask": ASK.of(user), "force": FORCE.of(user)}
+    every = {
+        "resolve": RESOLVE,
+        "ask": ASK,
+        "force": FORCE,
+        "adjust": ADJUST,
+        "reset": RESET,
+        "pause": PAUSE,
+        "purge": PURGE,
+    }
+    return {word: right.of(user) for word, right in every.items()}
 
 
 def viewer_required(view: View[_Rest]) -> View[_Rest]:

@@ -2,7 +2,8 @@
 
 Client frames: `{"t": "sub", "topic", "filter"?}`, `{"t": "unsub" | "focus" | "resync", "topic"}`,
 `{"t": "pause" | "resume"}`. Topics: `overview`, `transactions`, `transaction:<gid>`, `locks`,
-`lock:<store> <kind> <name>`, `waits`.
+`lock:<store> <kind> <name>`, `counters`, `counter:<store> <name>`, `queues`,
+`queue:<store> <name>`, `waits`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from dashboard.access import may_view, rights
 from dashboard.clock import now_ms
 from dashboard.feed.asking import ask
+from dashboard.feed.counter_topic import CounterTopic
 from dashboard.feed.lists import TooManyViewsError
+from dashboard.feed.queue_topic import QueueTopic
 from dashboard.feed.shelf import GRAMMARS
 from dashboard.feed.subscriber import Subscriber
 from dashboard.feed.topics import (
@@ -46,8 +49,8 @@ CLOSE_BAD_FRAME: Final = 4400
 CLOSE_NOWHERE: Final = 4404
 CLOSE_TOO_MANY: Final = 4429
 _TOPIC: Final = re.compile(
-    r"^(?:overview|transactions|locks|waits|transaction:[a-z0-9-]{1,64}"
-    r"|lock:\S{1,100} [a-z]{1,20} \S{1,200})$"
+    r"^(?:overview|transactions|locks|counters|queues|waits|transaction:[a-z0-9-]{1,64}"
+    r"|(?:counter|queue):\S{1,100} \S{1,200}|lock:\S{1,100} [a-z]{1,20} \S{1,200})$"
 )
 
 
@@ -198,6 +201,10 @@ async def _open(name: str, frame: dict[str, Any], subscriber: Subscriber) -> Top
     kind, _, which = name.partition(":")
     if kind == "lock":
         return LockTopic(await shelf.lock_story(which))
+    if kind == "counter":
+        return CounterTopic(await shelf.counter_story(which))
+    if kind == "queue":
+        return QueueTopic(await shelf.queue_story(which))
     return TransactionTopic(await shelf.story(which))
 
 

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dashboard.counter_rows import CounterRow
 from dashboard.lock_rows import LockRow
 from dashboard.rows import TransactionRow, epoch_ms
 
-Row = TransactionRow | LockRow
-ROWS: Final[Mapping[str, type[TransactionRow] | type[LockRow]]] = {
+Row = TransactionRow | LockRow | CounterRow
+ROWS: Final[Mapping[str, type[TransactionRow] | type[LockRow] | type[CounterRow]]] = {
     "transaction": TransactionRow,
     "lock": LockRow,
+    "counter": CounterRow,
 }
 """What an event may be about → the row after it."""
 
@@ -99,7 +101,7 @@ class FeedItem:
         )
 
 
-def _read(made: type[TransactionRow] | type[LockRow], row: Mapping[str, Any]) -> Row | None:
+def _read(made: type[Row], row: Mapping[str, Any]) -> Row | None:
     """The row, or None for one of another release: it must not stop what comes behind it."""
     try:
         return made.read(row)

@@ -8,24 +8,32 @@ in `queries`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from typing import Final, Protocol
 
 from coordination.locks.types import Kind
+from dashboard.counter_rows import CounterState
 from dashboard.limits import FILTER_CHARS, FILTER_TERMS
 from dashboard.lock_rows import LockState
+from dashboard.queue_rows import QueueState
 from dashboard.rows import DisplayState
 
 KEYS: Final = ("state", "name", "protocol", "outcome", "participant", "node", "age")
 STATES: Final = tuple(state.value for state in DisplayState)
 OUTCOMES: Final = ("committed", "aborted", "none")
 LOCK_KEYS: Final = ("state", "name", "owner", "queue", "store", "kind")
+QUEUE_KEYS: Final = ("state", "name", "store", "dead", "ready")
+QUEUE_STATES: Final = tuple(state.value for state in QueueState)
 LOCK_STATES: Final = tuple(state.value for state in LockState)
+COUNTER_KEYS: Final = ("state", "name", "value", "store")
+COUNTER_STATES: Final = tuple(state.value for state in CounterState)
 _UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _AGE: Final = re.compile(r"^([<>])=?(\d{1,9}(?:\.\d{1,3})?)(ms|s|min|m|h|d)$")
 _COUNT: Final = re.compile(r"^([<>])(=?)(\d{1,6})$")
+_VALUE: Final = re.compile(r"^([<>])(=?)(-?\d{1,16})$")
 _TOKEN: Final = re.compile(r'\s*(-?)(?:([A-Za-z_]+):)?(?:"([^"]*)"|([^\s"]+))')
 
 
@@ -46,6 +54,8 @@ LOCKS: Final = Grammar(
     keys=LOCK_KEYS,
     known={"state": LOCK_STATES, "kind": tuple(kind.value for kind in Kind)},
 )
+COUNTERS: Final = Grammar(keys=COUNTER_KEYS, known={"state": COUNTER_STATES})
+QUEUES: Final = Grammar(keys=QUEUE_KEYS, known={"state": QUEUE_STATES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +67,7 @@ class Term:
     negated: bool = False
     above: bool = True
     amount: int = 0
-    """Milliseconds of an age, or the length of a queue."""
+    """Milliseconds of an age, a number of things, or the value of a counter."""
 
     def __str__(self) -> str:
         sign = "-" if self.negated else ""
@@ -176,14 +186,24 @@ def _age(value: str, negated: bool) -> Term:
     )
 
 
-def _queue(value: str, negated: bool) -> Term:
+def _count(key: str, value: str, negated: bool) -> Term:
     found = _COUNT.match(value)
     if found is None:
-        raise FilterError(f"“queue:{value}” is no length; write queue:>0 or queue:<5.")
-    sign, equal, number = found.groups()
+        raise FilterError(f"“{key}:{value}” is no number; write {key}:>0 or {key}:<5.")
+    return _compared(key, value, negated, *found.groups())
+
+
+def _value(value: str, negated: bool) -> Term:
+    found = _VALUE.match(value)
+    if found is None:
+        raise FilterError(f"“value:{value}” is no comparison; write value:>0 or value:<=-5.")
+    return _compared("value", value, negated, *found.groups())
+
+
+def _compared(key: str, value: str, negated: bool, sign: str, equal: str, number: str) -> Term:
     outside = (-1 if sign == ">" else 1) if equal else 0
     return Term(
-        key="queue",
+        key=key,
         values=(value,),
         negated=negated,
         above=sign == ">",
@@ -191,7 +211,11 @@ def _queue(value: str, negated: bool) -> Term:
     )
 
 
-_AMOUNTS: Final = {"age": _age, "queue": _queue}
+_AMOUNTS: Final[Mapping[str, Callable[[str, bool], Term]]] = {
+    "age": _age,
+    "value": _value,
+    **{key: partial(_count, key) for key in ("queue", "dead", "ready")},
+}
 
 
 def _known(key: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:

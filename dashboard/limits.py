@@ -21,6 +21,8 @@ PAYLOAD_CHARS: Final = 20_000
 GRANT_ROWS: Final = 60
 """Grants of one lock on its page."""
 REFUSAL_ROWS: Final = 20
+CHANGE_ROWS: Final = 60
+"""Changes of one counter on its page."""
 QUEUE_ROWS: Final = 100
 """Waiters of one lock on its page; the number of all is said beside them."""
 CONTENDED_ROWS: Final = 500
@@ -28,6 +30,17 @@ CONTENDED_ROWS: Final = 500
 WAIT_ROWS: Final = 400
 """Waits the page lists."""
 DEADLOCK_ROWS: Final = 20
+
+SPARK_BUCKETS: Final = 24
+"""Of a queue's rates, beside its name in the list."""
+RATE_BUCKETS: Final = 60
+"""Of a queue's rates, on its own page."""
+MESSAGE_ROWS: Final = 50
+"""Messages of one queue in each table of its page."""
+MESSAGES_LOOKED_AT: Final = 5_000
+"""The newest of a queue, among which those in flight and dead are looked for."""
+SWEEP_ROWS: Final = 5
+BODY_CHARS: Final = 20_000
 
 # Memory of one web process.
 RING_EVENTS: Final = 5_000
@@ -64,10 +77,22 @@ RECORDS_POLL_S: Final = 1.0
 LISTS_REREAD_MS: Final = 10_000
 """Locks are read again this often: a dispute or a lease beyond the tracked ones is no event."""
 
+QUEUES_REREAD_MS: Final = 2_000
+"""How a queue stands is sampled, not told by events, so the list is read again this often."""
+QUEUE_SILENT_MS: Final = 30_000
+"""A sample older than this says nothing of now."""
+BACKING_UP_MS: Final = 30_000
+"""A queue whose first ready message was published longer ago is backing up."""
+QUEUE_BUSY_MS: Final = 60_000
+"""An empty queue that was used within this time is flowing, not idle."""
+
 ENDING_MS: Final = 5_000
 ENDING_SHARE: Final = 0.25
 """A lease with less than this left, and less than this share of its length, is ending: whoever
 renews begins with the first third gone."""
+
+COUNTING_MS: Final = 10_000
+"""A counter whose last change is younger than this is counting."""
 
 IN_DOUBT_AFTER_MS: Final = 1_000
 """Prepared and undecided for longer than this counts as in doubt."""

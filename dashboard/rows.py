@@ -96,7 +96,12 @@ class BranchRow:
     @property
     def prepared(self) -> bool:
         """Whether it holds durable work that only the outcome can end."""
-        return self.vote == "yes" and self.actual is None
+        return self.vote == "yes" and self.actual is None and self.mode != "saga"
+
+    @property
+    def place(self) -> str:
+        """Where its work is: a database that is known here, else a service or a node."""
+        return self.using or ("a service" if self.mode == "http" else self.node)
 
     @property
     def vote_mark(self) -> str:

@@ -36,6 +36,13 @@ def date_time(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%-d %b %Y, %H:%M:%S}"
 
 
+def rate(value: float | None) -> str:
+    """`0`, `0.4`, `212`, or a dash for what is not known."""
+    if value is None:
+        return "–"  # noqa: RUF001 - as people write it
+    return f"{value:.1f}" if 0 < value < 10 else f"{value:,.0f}"
+
+
 def number(value: int) -> str:
     """`9,604`."""
     return f"{value:,}"

@@ -29,6 +29,52 @@ LOCK_STATES: Final[dict[str, tuple[str, str, str, bool]]] = {
     "unknown": ("Unknown", "unknown", "unknown", False),
     "free": ("Free", "unlock", "idle", False),
 }
+QUEUE_STATES: Final[dict[str, tuple[str, str, str, bool]]] = {
+    "disputed": ("Disputed", "bad", "bad", False),
+    "unknown": ("Unknown", "unknown", "unknown", False),
+    "paused": ("Paused", "pause", "wait", False),
+    "dead": ("Dead letters", "mail", "wait", False),
+    "backing_up": ("Backing up", "bar", "wait", False),
+    "flowing": ("Flowing", "ok", "ok", True),
+    "idle": ("Idle", "ended", "idle", True),
+    "letters": ("Keeps letters", "queue", "idle", True),
+}
+# Where a message stands → (word, icon, hue)
+MESSAGES: Final[dict[str, tuple[str, str, str]]] = {
+    "waiting": ("Waiting", "glass", "idle"),
+    "letter": ("Dead letter", "mail", "wait"),
+    "in_flight": ("In flight", "busy", "busy"),
+    "acked": ("Acked", "ok", "ok"),
+    "dead": ("Died", "mail", "wait"),
+    "expired": ("Expired", "clock", "idle"),
+    "purged": ("Purged", "x", "idle"),
+    "moved": ("Moved", "arrow", "idle"),
+}
+# What happened to a message → (words, icon, hue)
+LIFE: Final[dict[str, tuple[str, str, str]]] = {
+    "published": ("Published", "send", ""),
+    "arrived": ("Moved here", "arrow", ""),
+    "buried": ("Came to the dead letters", "mail", "wait"),
+    "redriven": ("Given another chance", "undo", "busy"),
+    "taken": ("Taken", "busy", "busy"),
+    "extended": ("Lease extended", "clock", ""),
+    "retried": ("Attempt failed, to be tried again", "cycle", "wait"),
+    "released": ("Given back, not begun", "undo", ""),
+    "lapsed": ("Lease ran out", "clock", "wait"),
+    "acked": ("Acked", "ok", "ok"),
+    "died": ("Died", "bad", "bad"),
+    "expired": ("Expired", "clock", ""),
+    "purged": ("Thrown away", "x", "wait"),
+    "moved": ("Moved away", "arrow", ""),
+    "refused": ("A stale receipt was refused", "fence", ""),
+}
+# How an ordered sweep stands → (word, icon, hue)
+SWEEPS: Final[dict[str, tuple[str, str, str]]] = {
+    "running": ("Running", "busy", "busy"),
+    "done": ("Done", "ok", "ok"),
+    "stopped": ("Stopped", "pause", "wait"),
+    "failed": ("Failed", "bad", "bad"),
+}
 # How a grant stands or ended → (word, icon, hue)
 GRANTS: Final[dict[str, tuple[str, str, str]]] = {
     "held": ("Holds", "lock", "busy"),
@@ -42,6 +88,20 @@ KINDS: Final[dict[str, str]] = {
     "semaphore": "bar",
     "election": "key",
     "barrier": "pause",
+}
+COUNTER_STATES: Final[dict[str, tuple[str, str, str, bool]]] = {
+    "disputed": ("Disputed", "bad", "bad", False),
+    "unknown": ("Unknown", "unknown", "unknown", False),
+    "at_bound": ("At its bound", "bar", "wait", False),
+    "counting": ("Counting", "counter", "busy", False),
+    "still": ("Still", "ended", "idle", False),
+}
+# What a change of a counter was → (word, icon)
+CHANGES: Final[dict[str, tuple[str, str]]] = {
+    "added": ("Added", "plus"),
+    "set": ("Set", "reg"),
+    "compare_and_set": ("Compared, set", "check"),
+    "reset": ("Reset", "undo"),
 }
 VERDICTS: Final[dict[str, tuple[str, str]]] = {
     "HOLDS": ("ok", "ok"),
@@ -75,7 +135,12 @@ def for_scripts() -> dict[str, Any]:
         "states": STATES,
         "locks": LOCK_STATES,
         "grants": GRANTS,
+        "queues": QUEUE_STATES,
+        "messages": MESSAGES,
+        "sweeps": SWEEPS,
         "kinds": KINDS,
+        "counters": COUNTER_STATES,
+        "changes": CHANGES,
         "verdicts": VERDICTS,
         "headlines": HEADLINES,
         "promises": promises.for_scripts(),

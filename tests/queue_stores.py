@@ -10,6 +10,8 @@ from django.core.management import call_command
 from django.db import connections
 from pytest_django import Settings
 
+from coordination.queues import asynchronous
+
 SQLITE = "sqlite"
 
 
@@ -50,6 +52,8 @@ def sqlite_queues(
         shutil.copy(made, tmp_path / "project.sqlite3")
         yield SQLITE
     finally:
+        # Threads of asyncio's calls keep their connections, to the file of this test.
+        asynchronous._threads._executors.pop(SQLITE, None)
         connections[SQLITE].close()
         del connections[SQLITE], connections.settings[SQLITE]
 

@@ -4,6 +4,7 @@ A connection inherited over a fork hands one process the replies of another, so 
 a pid and is emptied in every forked child before any other code of it runs.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -26,12 +27,14 @@ IDLE_S = 60.0
 """After which a connection that was not needed is closed."""
 CONNECT_MS = 5_000
 DEADLINE_MS = 2_000
+LATE_MAX, LATE_S = 4, 10.0
+"""Statements that nobody waits for: so many, and for so long, before the connection is given up."""
 TRIES = 3
 RETRYABLE = ("40001", "40P01")
 """Serialization failure and deadlock: nothing took effect, and the next try may well succeed."""
 
 Value = str | int | None
-__all__ = ["CONNECT_MS", "DEADLINE_MS", "Pool", "Row", "Value", "drop_all"]
+__all__ = ["CONNECT_MS", "DEADLINE_MS", "Pool", "Row", "Sent", "Value", "drop_all"]
 
 
 class Pool:
@@ -47,6 +50,7 @@ class Pool:
         self._target: Target | None = None
         self._place: tuple[Any, ...] = ()
         self._idle: deque[Wire] = deque()
+        self._late: deque[Sent] = deque()
         self._start_afresh()
         # A pool that nobody holds any more closes its connections.
         weakref.finalize(self, _close, self._idle).atexit = False
@@ -55,6 +59,7 @@ class Pool:
     def _start_afresh(self) -> None:
         self._pid = os.getpid()
         self._idle.clear()
+        self._late.clear()
         self._free = threading.BoundedSemaphore(OPEN_MAX)
 
     def run(self, sql: str, params: Sequence[Value], *, deadline_ms: int) -> list[Row]:
@@ -76,6 +81,54 @@ class Pool:
                     break
         raise self._refused(error) from error
 
+    def begin(self, sql: str, params: Sequence[Value]) -> "Sent | None":
+        """Send one statement without waiting, where that can be done now; else None.
+
+        Now: a connection is idle that has run the statement before.
+        """
+        if self._pid != os.getpid():
+            self.forget()
+        if self._late:
+            self._collect()
+        free = self._free
+        if not free.acquire(blocking=False):
+            return None
+        wire = None
+        try:
+            wire = self._take_idle()
+            if wire is not None and wire.begin(sql.encode(), [_packed(each) for each in params]):
+                return Sent(wire, self, free)
+        except WireLost:
+            # It was dead before: the statement cannot have gone out whole.
+            wire = None
+        except BaseException:
+            if wire is not None:
+                wire.close()
+            free.release()
+            raise
+        if wire is not None:
+            self._give_back(wire)
+        free.release()
+        return None
+
+    def let_finish(self, late: "Sent") -> None:
+        """Keep the connection of a statement that nobody waits for until it is answered."""
+        self._late.append(late)
+
+    def _collect(self) -> None:
+        """See which of the late are answered; drop the oldest of many."""
+        for _ in range(len(self._late)):
+            try:
+                late = self._late.popleft()
+            except IndexError:
+                return
+            if late.advance():
+                continue
+            if len(self._late) >= LATE_MAX or late.at < time.monotonic() - LATE_S:
+                late.drop()
+            else:
+                self._late.append(late)
+
     def _run(self, query: bytes, values: Sequence[bytes | None], until: float) -> list[Row]:
         if self._pid != os.getpid():
             self.forget()
@@ -95,11 +148,7 @@ class Pool:
                 raise
             self._give_back(wire)
         except WireLost as lost:
-            raise OutcomeUnknown(
-                f"{self._where()}: its outcome is unknown: {lost}.",
-                store=self._store,
-                reason=str(lost),
-            ) from lost
+            raise self._unknown(lost) from lost
         finally:
             free.release()
         return rows
@@ -109,19 +158,23 @@ class Pool:
         return Wire(self._aim(), min(until, time.monotonic() + self._connect_s))
 
     def _take(self, until: float) -> Wire:
+        if (wire := self._take_idle()) is not None:
+            return wire
+        try:
+            return self.open(until)
+        except WireLost as lost:
+            raise self._not_sent(str(lost)) from lost
+
+    def _take_idle(self) -> Wire | None:
         self._aim()
         while True:
             try:
                 wire = self._idle.pop()
             except IndexError:
-                break
+                return None
             if wire.usable():
                 return wire
             wire.close()
-        try:
-            return self.open(until)
-        except WireLost as lost:
-            raise self._not_sent(str(lost)) from lost
 
     def _give_back(self, wire: Wire) -> None:
         now = wire.used_at = time.monotonic()
@@ -133,12 +186,15 @@ class Pool:
                 break
 
     def drop(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections, and those whose answer nobody waits for."""
         _close(self._idle)
+        while self._late:
+            with contextlib.suppress(IndexError):
+                self._late.popleft().drop()
 
     def forget(self) -> None:
         """In a forked child: let go of the parent's connections without a word to the server."""
-        for wire in self._idle:
+        for wire in (*self._idle, *(late.wire for late in self._late)):
             wire.abandon()
         self._start_afresh()
 
@@ -160,6 +216,11 @@ class Pool:
             f"{self._where()}: nothing was sent: {why}.", store=self._store, reason=why
         )
 
+    def _unknown(self, lost: WireLost) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"{self._where()}: its outcome is unknown: {lost}.", store=self._store, reason=str(lost)
+        )
+
     def _refused(self, refusal: StatementRefused) -> StoreUnavailable:
         hint = ""
         if refusal.sqlstate in ("42883", "42P01"):
@@ -167,6 +228,73 @@ class Pool:
         return StoreUnavailable(
             f"{self._where()} refused: {refusal}.{hint}", store=self._store, reason=str(refusal)
         )
+
+
+class Sent:
+    """A statement that was sent, and its rows to come. One thread uses it."""
+
+    def __init__(self, wire: Wire, pool: Pool, free: threading.BoundedSemaphore) -> None:
+        self.at = time.monotonic()
+        self._pid = os.getpid()
+        self.wire = wire
+        self._pool = pool
+        self._free = free
+        self._rows: list[Row] | None = None
+        self._error: StatementRefused | WireLost | None = None
+        self._over = False
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether some of the statement waits for room."""
+        return self.wire.is_unsent
+
+    def fileno(self) -> int:
+        """The socket's."""
+        return self.wire.fileno()
+
+    def advance(self) -> bool:
+        """Take what has come, without waiting; True once it is over."""
+        if self._over:
+            return True
+        try:
+            self._rows = self.wire.advance()
+        except WireLost as lost:
+            self._error = lost
+            self.drop()
+            return True
+        except StatementRefused as refused:
+            self._error = refused
+        if self._rows is None and self._error is None:
+            return False
+        self._over = True
+        self._pool._give_back(self.wire)
+        self._free.release()
+        return True
+
+    def rows(self) -> list[Row] | None:
+        """The rows; None when it was refused: then nothing took effect, and `run` tells why.
+
+        Raises OutcomeUnknown when the connection was lost.
+        """
+        if isinstance(self._error, WireLost):
+            raise self._pool._unknown(self._error) from self._error
+        return self._rows
+
+    def leave(self) -> None:
+        """Let the answer come when it may; the connection serves again after it."""
+        if not self._over:
+            self._pool.let_finish(self)
+
+    def drop(self) -> None:
+        """End the connection."""
+        self._over = True
+        self.wire.close()
+        self._free.release()
+
+    def __del__(self) -> None:
+        """Whoever was interrupted before it waited or left gives the place back."""
+        if not self._over and self._pid == os.getpid():
+            self.drop()
 
 
 def _packed(value: Value) -> bytes | None:

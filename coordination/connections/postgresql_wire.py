@@ -65,6 +65,9 @@ class Wire:
         self._prepares = target.prepares
         self._prepared: dict[bytes, bytes] = {}
         self._numbers = itertools.count()
+        self._last: pq.abc.PGresult | None = None
+        self.is_unsent = False
+        """Whether some of what was begun waits for room to be written."""
         until = min(until, self.used_at + target.connect_s)
         try:
             # Only the name of a host is looked up without heed of the deadline: by the C library.
@@ -99,6 +102,46 @@ class Wire:
         # DISCARD, or a table has changed: it did not run, and is prepared anew.
         self._prepared.clear()
         return self._run(sql, params, until)
+
+    def begin(self, sql: bytes, params: Sequence[bytes | None]) -> bool:
+        """Send one statement without waiting, and tell so: `advance` takes its rows.
+
+        Not one that is prepared by name and was not yet. Raises WireLost.
+        """
+        try:
+            if not self._prepares:
+                self._pgconn.send_query_params(sql, params)
+            elif (name := self._prepared.get(sql)) is not None:
+                self._pgconn.send_query_prepared(name, params)
+            else:
+                return False
+            self.is_unsent = bool(self._pgconn.flush())
+        except psycopg.Error as error:
+            self.close()
+            raise WireLost(_words(error)) from error
+        self._last = None
+        return True
+
+    def advance(self) -> list[Row] | None:
+        """The rows of what was begun, once all have come; never waits. Raises as `run`."""
+        pgconn = self._pgconn
+        try:
+            pgconn.consume_input()
+            self.is_unsent = bool(pgconn.flush())
+            while not self.is_unsent and not pgconn.is_busy():
+                if (result := pgconn.get_result()) is None:
+                    if self._last is None:
+                        raise WireLost("no result")
+                    return _rows(_checked(self._last))
+                self._last = result
+        except psycopg.Error as error:
+            self.close()
+            raise WireLost(_words(error)) from error
+        return None
+
+    def fileno(self) -> int:
+        """The socket's."""
+        return self._pgconn.socket
 
     def heard(self, until: float) -> Iterator[str]:
         """What notifications say that have come, waiting for the first of them.

@@ -13,6 +13,7 @@ from typing import Any
 import hiredis
 
 from coordination.connections.redis_errors import RedisReplyError, translate_reply
+from coordination.connections.redis_exchange import Sent
 from coordination.connections.redis_pool import Pool, Wire, WireLost
 from coordination.exceptions import (
     CoordinationError,
@@ -25,6 +26,7 @@ CONNECT_MS = 1_000
 DEADLINE_MS = 2_000
 
 Argument = bytes | str | int | float
+_NUMBERS = frozenset({int, float})
 Command = Sequence[Argument]
 
 
@@ -63,7 +65,7 @@ class RedisStore:
             NotSupportedByStore: this Redis does not know the command.
             RedisReplyError: any other error reply, e.g. WRONGTYPE; not applied.
         """
-        return self._only([self._ask(command, self._until(deadline_ms))])
+        return self._only(self._exchange((command,), self._until(deadline_ms)))
 
     def pipeline(self, commands: Sequence[Command], *, deadline_ms: int | None = None) -> list[Any]:
         """Send the commands in one round trip and return their replies.
@@ -75,6 +77,34 @@ class RedisStore:
         for reply in replies:
             self._only([reply])
         return replies
+
+    def begin(self, commands: Sequence[Command]) -> Sent | None:
+        """Send the commands without waiting; None, and nothing is sent, where that cannot be done.
+
+        It can where a connection is idle that is not encrypted.
+        """
+        wire = self._pool.take_idle()
+        if wire is None:
+            return None
+        if wire.is_encrypted:
+            self._pool.give_back(wire)
+            return None
+        try:
+            wire.begin(self._pack(commands))
+        except WireLost:
+            # A write that fails has written nothing.
+            wire.close()
+            return None
+        except BaseException:
+            wire.close()
+            raise
+        return Sent(
+            self._pool,
+            wire,
+            number=len(commands),
+            alias=self.alias,
+            told=lambda lost: self._lost(lost, commands, sent=True),
+        )
 
     def blocking(self, *command: Argument, block_ms: int, deadline_ms: int | None = None) -> Any:
         """Send a command that may itself wait up to ``block_ms`` on the server (BLPOP, XREAD).
@@ -94,15 +124,14 @@ class RedisStore:
         Raises as `call`, when it cannot be listened to.
         """
         until = self._until(deadline_ms)
-        command = ("SUBSCRIBE", channel)
-        wire = self._take((command,), until)
+        commands = (("SUBSCRIBE", channel),)
+        wire = self._send(commands, until)
         try:
-            wire.send(self._pack((command,)), until)
             self._only([wire.read(until)])
         except WireLost as lost:
             wire.close()
             # Listening changes nothing, so it was not applied whatever became of it.
-            raise self._lost(lost, (command,), sent=False) from lost
+            raise self._lost(lost, commands, sent=False) from lost
         except BaseException:
             wire.close()
             raise
@@ -124,43 +153,34 @@ class RedisStore:
             raise translate_reply(reply, self.alias)
         return reply
 
-    def _ask(self, command: Command, until: float) -> Any:
-        """As `_exchange` of one command, in fewer steps."""
-        data = self._pack((command,))
-        wire = self._take((command,), until)
-        sent = False
-        try:
-            wire.send(data, until)
-            sent = True
-            reply = wire.read(until)
-        except WireLost as lost:
-            wire.close()
-            raise self._lost(lost, (command,), sent=sent) from lost
-        except BaseException:
-            # An interrupted exchange leaves a reply behind that belongs to nobody.
-            wire.close()
-            raise
-        self._pool.give_back(wire)
-        return reply
-
     def _exchange(self, commands: Sequence[Command], until: float) -> list[Any]:
-        data = self._pack(commands)
-        wire = self._take(commands, until)
-        # One command cut short is never run; of several, the first may have arrived whole.
-        sent = len(commands) > 1
+        wire = self._send(commands, until)
         try:
-            wire.send(data, until)
-            sent = True
             replies = [wire.read(until) for _ in commands]
         except WireLost as lost:
             wire.close()
-            raise self._lost(lost, commands, sent=sent) from lost
+            raise self._lost(lost, commands, sent=True) from lost
         except BaseException:
             # An interrupted exchange leaves a reply behind that belongs to nobody.
             wire.close()
             raise
         self._pool.give_back(wire)
         return replies
+
+    def _send(self, commands: Sequence[Command], until: float) -> Wire:
+        """The wire that `commands` went out by, their replies still to be read."""
+        data = self._pack(commands)
+        wire = self._take(commands, until)
+        try:
+            wire.send(data, until)
+        except WireLost as lost:
+            wire.close()
+            # One command cut short is never run; of several, the first may have arrived whole.
+            raise self._lost(lost, commands, sent=len(commands) > 1) from lost
+        except BaseException:
+            wire.close()
+            raise
+        return wire
 
     def _take(self, commands: Sequence[Command], until: float) -> Wire:
         """A wire for `commands`, or the error that tells they were not sent."""
@@ -175,7 +195,7 @@ class RedisStore:
         try:
             # Its stub knows commands of one word only.
             return b"".join(
-                [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+                [hiredis.pack_command(_texts(command)) for command in commands]  # type: ignore[arg-type]
             )
         except TypeError as error:
             raise InvalidArgument(
@@ -276,12 +296,10 @@ class Script:
         store = self._store
         until = store._until(deadline_ms)
         tail = (len(keys), *keys, *arguments)
-        reply = store._ask(("EVALSHA", self._sha, *tail), until)
-        if isinstance(reply, RedisReplyError):
-            if _is_unknown(reply):
-                reply = store._ask(("EVAL", self._source, *tail), until)
-            return store._only([reply])
-        return reply
+        replies = store._exchange((("EVALSHA", self._sha, *tail),), until)
+        if _is_unknown(replies[0]):
+            replies = store._exchange((("EVAL", self._source, *tail),), until)
+        return store._only(replies)
 
     def begin(
         self, keys: Sequence[Argument], arguments: Sequence[Argument] = (), *, deadline_ms: int
@@ -292,18 +310,8 @@ class Script:
         so in the reply, and does not run it.
         """
         store = self._store
-        until = store._until(deadline_ms)
         command = ("EVALSHA", self._sha, len(keys), *keys, *arguments)
-        wire = store._take((command,), until)
-        try:
-            wire.send(store._pack((command,)), until)
-        except WireLost as lost:
-            wire.close()
-            raise store._lost(lost, (command,), sent=False) from lost
-        except BaseException:
-            wire.close()
-            raise
-        return Begun(store._pool, wire)
+        return Begun(store._pool, store._send((command,), store._until(deadline_ms)))
 
     def load(self, *, deadline_ms: int | None = None) -> None:
         """Let the server have the script before it is asked to run it; errors as for `__call__`."""
@@ -339,6 +347,15 @@ class Script:
             translate_reply(reply, store.alias) if isinstance(reply, RedisReplyError) else reply
             for reply in replies
         ]
+
+
+def _texts(command: Command) -> tuple[Argument, ...]:
+    """The command without numbers.
+
+    hiredis 3.5 makes text of a number by itself, and the process dies (SIGSEGV) when a signal's
+    handler raises just then: Ctrl-C, Celery's soft time limit.
+    """
+    return tuple([repr(part) if type(part) in _NUMBERS else part for part in command])
 
 
 def _is_unknown(reply: Any) -> bool:

@@ -4,13 +4,14 @@ A connection inherited over a fork hands one process the replies of another, so 
 to a pid and is emptied in every forked child before any other code of it runs.
 """
 
+import contextlib
 import os
 import select
 import ssl
 import time
 import weakref
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import hiredis
@@ -21,6 +22,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from coordination.connections.redis_errors import RedisReplyError
 
 IDLE_MAX = 32
+LATE_MAX, LATE_S = 8, 10.0
+"""Exchanges that nobody waits for: so many, and for so long, before their wires are given up."""
 _READ_BYTES = 65_536
 _PENDING = object()
 # Options of redis-py's pools and clients that a shared URL may carry; they do not concern a socket.
@@ -48,6 +51,7 @@ class Wire:
         )
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
+        self._unsent = b""
 
     def usable(self) -> bool:
         """Tell whether the idle connection is open and clean: a silent one has no event."""
@@ -84,6 +88,56 @@ class Wire:
             self._receive(until + 1)  # it is there; that the time is up just now is no matter
             reply = self._reader.gets()
         return reply
+
+    def begin(self, data: bytes) -> None:
+        """Write what fits of packed commands; `advance` writes the rest."""
+        self._unsent = data
+        self._write_now()
+
+    def advance(self, replies: list[Any], number: int) -> bool:
+        """Put those of `number` replies that have come behind the others; True once all have.
+
+        Never waits. Raises WireLost.
+        """
+        if self._unsent:
+            self._write_now()
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise WireLost(_reason(error, "reading")) from error
+        if not data:
+            raise WireLost("the server closed the connection")
+        self._reader.feed(data)
+        while len(replies) < number:
+            reply = self._reader.gets()
+            if reply is _PENDING:
+                return False
+            replies.append(reply)
+        return True
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether something waits for room to be written."""
+        return bool(self._unsent)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it speaks TLS, of which the socket alone does not tell what has come."""
+        return self._encrypted
+
+    def fileno(self) -> int:
+        """The socket's."""
+        return self._socket.fileno()
+
+    def _write_now(self) -> None:
+        try:
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise WireLost(_reason(error, "writing")) from error
 
     def _write(self, data: bytes, until: float) -> int:
         """Write what fits, and wait for room where nothing does; returns how much it was."""
@@ -126,6 +180,19 @@ class Wire:
         self._connection.disconnect()  # type: ignore[no-untyped-call]
 
 
+class Late(Protocol):
+    """An exchange that nobody waits for."""
+
+    at: float
+    """When it was sent, monotonic seconds."""
+
+    def advance(self) -> bool:
+        """Take what has come; True once it is over."""
+
+    def drop(self) -> None:
+        """End the connection."""
+
+
 class Pool:
     """The idle wires of this process, last used first so that the rest can go cold."""
 
@@ -149,8 +216,9 @@ class Pool:
             raise ValueError(f"The URL has an option unknown to redis-py: {error}") from None
         self._pid = os.getpid()
         self._idle: deque[Wire] = deque()
+        self._late: deque[Late] = deque()
         # A pool that nobody holds any more closes its sockets instead of leaving them to chance.
-        weakref.finalize(self, _close, self._idle).atexit = False
+        weakref.finalize(self, _close_all, self._idle, self._late).atexit = False
         _pools.add(self)
 
     def take(self, until: float) -> Wire:
@@ -160,16 +228,40 @@ class Pool:
             WireLost: the server could not be reached before ``until``.
             RedisReplyError: it refused the login or the database.
         """
+        return self.take_idle() or self._open(until)
+
+    def take_idle(self) -> Wire | None:
+        """Return a usable wire if one is idle."""
         if self._pid != os.getpid():
             self.forget()
+        if self._late:
+            self._collect()
         while True:
             try:
                 wire = self._idle.pop()
             except IndexError:
-                return self._open(until)
+                return None
             if wire.usable():
                 return wire
             wire.close()
+
+    def let_finish(self, late: "Late") -> None:
+        """Keep the wire of an exchange that nobody waits for until its replies have come."""
+        self._late.append(late)
+
+    def _collect(self) -> None:
+        """See which of the late have come, each giving its wire back; drop the oldest of many."""
+        for _ in range(len(self._late)):
+            try:
+                late = self._late.popleft()
+            except IndexError:
+                return
+            if late.advance():
+                continue
+            if len(self._late) >= LATE_MAX or late.at < time.monotonic() - LATE_S:
+                late.drop()
+            else:
+                self._late.append(late)
 
     def give_back(self, wire: Wire) -> None:
         """Keep a wire whose last reply was read for the next exchange."""
@@ -179,8 +271,8 @@ class Pool:
             wire.close()
 
     def drop(self) -> None:
-        """Close the idle wires."""
-        _close(self._idle)
+        """Close the idle wires, and those whose replies nobody waits for."""
+        _close_all(self._idle, self._late)
 
     def forget(self) -> None:
         """In a forked child: let go of the parent's sockets without a word to the server."""
@@ -226,6 +318,13 @@ def _close(idle: deque[Wire]) -> None:
             idle.pop().close()
         except IndexError:
             return
+
+
+def _close_all(idle: deque[Wire], late: "deque[Late]") -> None:
+    _close(idle)
+    while late:
+        with contextlib.suppress(IndexError):
+            late.popleft().drop()
 
 
 def _greeting(options: dict[str, Any], *, encrypted: bool) -> list[bytes]:

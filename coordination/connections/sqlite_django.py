@@ -1,7 +1,7 @@
 """The file that Django writes, for a call of ours: on Django's connection of this thread.
 
 Inside the caller's `atomic()` a call is part of it. Else it is a transaction of its own, which
-waits for others that write no longer than its deadline.
+waits for others that write no longer than its deadline, or than Django would.
 """
 
 import sqlite3
@@ -40,14 +40,26 @@ class DjangoFile:
         """
         connection, joined = self._opened(), self.joined
         raw: sqlite3.Connection = connection.connection
-        if not joined:
-            with self._patient(raw, deadline_ms), self._own(raw):
+        turn = self._joined(connection) if joined else self._own(raw)
+        with self._patient(raw, deadline_ms), turn:
+            yield raw
+
+    @contextmanager
+    def reading(self, deadline_ms: int) -> Iterator[sqlite3.Connection]:
+        """What is read in it, in whichever transaction. Raises StoreUnavailable."""
+        raw: sqlite3.Connection = self._opened().connection
+        with self._patient(raw, deadline_ms):
+            try:
                 yield raw
-            return
+            except sqlite3.Error as error:
+                raise self._unavailable(error) from error
+
+    @contextmanager
+    def _joined(self, connection: Any) -> Iterator[None]:
         # Of a block that can only be rolled back, what is written would be lost without a word.
         connection.validate_no_broken_transaction()
         try:
-            yield raw
+            yield
         except sqlite3.Error as error:
             # What came before the error may have been written.
             connection.needs_rollback = connection.in_atomic_block
@@ -65,7 +77,7 @@ class DjangoFile:
     def _patient(self, raw: sqlite3.Connection, deadline_ms: int) -> Iterator[None]:
         options = connections.settings[self._using]["OPTIONS"]
         former_ms = int(float(options.get("timeout", DJANGO_TIMEOUT_MS / 1000)) * 1000)
-        raw.execute(f"PRAGMA busy_timeout = {deadline_ms}")
+        raw.execute(f"PRAGMA busy_timeout = {min(former_ms, deadline_ms)}")
         try:
             yield
         finally:
@@ -78,22 +90,35 @@ class DjangoFile:
             # Not DEFERRED: who reads first, and then may not write, has waited for nothing.
             raw.execute("BEGIN IMMEDIATE")
             yield
-            raw.execute("COMMIT")
         except BaseException as error:
-            if raw.in_transaction:
-                self._roll_back(raw, error)
+            self._roll_back(raw, error)
             if isinstance(error, sqlite3.Error):
                 raise self._unavailable(error) from error
             raise
+        try:
+            raw.execute("COMMIT")
+        except sqlite3.Error as error:
+            if not raw.in_transaction:
+                # SQLite ended it by itself: its last page may have reached the disk, or not.
+                raise self._unknown(error) from error
+            self._roll_back(raw, error)
+            raise self._unavailable(error) from error
 
     def _roll_back(self, raw: sqlite3.Connection, error: BaseException) -> None:
         try:
-            raw.execute("ROLLBACK")
+            if raw.in_transaction:
+                raw.execute("ROLLBACK")
         except sqlite3.Error:
+            # What was not committed goes with the connection.
             connections[self._using].close()
-            raise OutcomeUnknown(
-                f"Store {self._store!r}: its outcome is unknown: {error}.", store=self._store
-            ) from error
+            raise self._unknown(error) from error
+
+    def _unknown(self, error: BaseException) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"Store {self._store!r}: its outcome is unknown: {error}.",
+            store=self._store,
+            reason=str(error),
+        )
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         told = str(error)

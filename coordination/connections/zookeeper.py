@@ -28,6 +28,7 @@ from coordination.connections.zookeeper_errors import (
     ZooKeeperRefused,
     refusal,
 )
+from coordination.connections.zookeeper_exchange import Pending, Sent
 from coordination.connections.zookeeper_requests import Commit, Request, encoded, reply_of
 from coordination.exceptions import InvalidArgument, OutcomeUnknown, StoreUnavailable
 
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 CONNECT_MS = 1_000
 DEADLINE_MS = 2_000
 SESSION_MS = 10_000
+SILENT_S = 0.5
+"""After which an answer that nobody waited for is noted as missing."""
 RECONNECT = {"max_tries": -1, "delay": 0.05, "max_delay": 1.0}
 END_S = 0.5
 """How long the end of the process may wait for its sessions to be closed."""
@@ -134,6 +137,33 @@ class ZooKeeperStore:
         life.answered()
         return replies
 
+    def begin(self, *requests: Request, ring: Callable[[], None]) -> Sent | None:
+        """Send the requests without waiting, where there is a connection; else None.
+
+        `ring` is called in another thread as replies come. One that is left behind unanswered is
+        looked for by the next.
+        """
+        life = self._life
+        if life is None or life.over or not life.connected.is_set():
+            return None
+        life.look_back()
+        at = time.monotonic()
+        pending = [Pending(ring) for _ in requests]
+        for request, each in zip(requests, pending, strict=True):
+            life.send(request, each)
+        life.left_behind = (at, pending[-1])
+
+        def replies() -> list[Any]:
+            try:
+                return [
+                    self._reply(request, each, at)
+                    for request, each in zip(requests, pending, strict=True)
+                ]
+            except NOT_ANSWERED as error:
+                raise self._lost(requests, error) from error
+
+        return Sent(pending, replies=replies)
+
     def check_silence(self) -> None:
         """Give up a connection on which requests get no answer."""
         if (life := self._life) is not None:
@@ -224,6 +254,8 @@ class _Life:
         self._retired = False
         self._down_since: float | None = None
         self._unanswered_since: float | None = None
+        self.left_behind: tuple[float, Pending] | None = None
+        """When requests were sent last that somebody may not wait for, and the last of them."""
         self.client.add_listener(self._changed)
         # `start` would wait for as long as a whole session when it gives up.
         self.connected: threading.Event = self.client.start_async()
@@ -242,9 +274,10 @@ class _Life:
         down_since = self._down_since
         return down_since is not None and time.monotonic() - down_since > self._session_s
 
-    def send(self, request: Request) -> Any:
-        """The pending reply."""
-        pending = self.client.handler.async_result()
+    def send(self, request: Request, pending: Any = None) -> Any:
+        """The pending reply: the one given, or one of kazoo's kind."""
+        if pending is None:
+            pending = self.client.handler.async_result()
         # The same call as kazoo's own methods make, for requests that it has no method for.
         self.client._call(encoded(request), pending)
         return pending
@@ -258,6 +291,16 @@ class _Life:
         if self._unanswered_since is None:
             self._unanswered_since = sent_at
         self.check_silence()
+
+    def look_back(self) -> None:
+        """Note whether what was begun last, and perhaps not waited for, is still unanswered."""
+        if self.left_behind is None:
+            return
+        at, pending = self.left_behind
+        if pending.ready():
+            self._unanswered_since = None
+        elif time.monotonic() - at > SILENT_S:
+            self.unanswered(at)
 
     def check_silence(self) -> None:
         """Cut the connection when the server is silent.

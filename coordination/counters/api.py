@@ -15,6 +15,7 @@ from coordination.counters.arguments import (
     shown,
 )
 from coordination.counters.asynchronous import in_thread
+from coordination.counters.holding import exceeded
 from coordination.counters.stores import counter_store
 from coordination.counters.types import Answer, Change, Ending, Past, Reading, Rules, Verb
 from coordination.counters.windows import RateLimit, Window, limit_of, window_of
@@ -24,6 +25,7 @@ from coordination.exceptions import (
     InvalidArgument,
     NotSupportedByStore,
 )
+from coordination.intervening.reasons import require_actor, require_reason
 from coordination.kernel import names
 
 
@@ -40,6 +42,11 @@ class Counter:
         self._rules = rules
         self._counters = counter_store(store)
         self._cell = self._counters.cell(rules)
+
+    @property
+    def rules(self) -> Rules:
+        """What it was declared with."""
+        return self._rules
 
     def get(self) -> int:
         """The value."""
@@ -99,6 +106,26 @@ class Counter:
         """Write `initial`; returns it."""
         return self._change(Verb.RESET, self._rules.initial, op_id).value
 
+    def adjust(self, amount: int, *, actor: str, reason: str, op_id: str | None = None) -> int:
+        """`add` by hand: the event keeps who did it and why. Raises InvalidArgument without."""
+        by_hand = _by_hand(actor, reason)
+        integer(amount, what="amount", name=self.name)
+        return self._change(Verb.ADD, amount, op_id, by_hand=by_hand).value
+
+    def reset_from(
+        self, expected: int | None, *, actor: str, reason: str, op_id: str | None = None
+    ) -> bool:
+        """`reset` by hand if the value is `expected`; else nothing is written, and it is False.
+
+        None is any value, and all that is allowed with shards. The event keeps who and why.
+        """
+        by_hand = _by_hand(actor, reason)
+        if expected is not None:
+            self._refuse_shards("reset_from()")
+            integer(expected, what="expected", name=self.name)
+        answer = self._change(Verb.RESET, self._rules.initial, op_id, expected, by_hand=by_hand)
+        return answer.ending is Ending.DONE
+
     def history(self, limit: int = 100) -> Sequence[Past]:
         """The last changes that the store still knows, the newest first."""
         if type(limit) is not int or not 1 <= limit <= HISTORY_MAX:
@@ -151,14 +178,24 @@ class Counter:
         return Change(Verb.ADD, op_id_of(op_id, name=self.name), number, op_id=True)
 
     def _change(
-        self, verb: Verb, number: int, op_id: str | None, expected: int | None = None
+        self,
+        verb: Verb,
+        number: int,
+        op_id: str | None,
+        expected: int | None = None,
+        *,
+        by_hand: tuple[str, str] = ("", ""),
     ) -> Answer:
         integer(number, what="the new value", name=self.name)
         given = op_id is not None
         id_ = op_id_of(op_id, name=self.name) if given else secrets.token_hex(8)
-        change = Change(verb, id_, number, expected, op_id=given)
+        actor, reason = by_hand
+        change = Change(
+            verb, id_, number, expected, op_id=given, actor=actor, reason=reason.strip()
+        )
         answer = self._cell.change(change)
-        self._refuse(change, answer)
+        if given or answer.ending is Ending.EXCEEDED:
+            self._refuse(change, answer)
         return answer
 
     def _value_or_error(
@@ -181,6 +218,9 @@ class Counter:
                 store=self.store,
             )
         if answer.ending is Ending.EXCEEDED:
+            if change.verb is Verb.ADD:
+                stands = Reading(answer.value, answer.version)
+                raise exceeded(self._rules, change.number, stands, store=self.store)
             low, high = self._rules.lowest, self._rules.highest
             raise BoundExceeded(
                 f"Counter {self.name!r} stands at {answer.value}: {change.verb} {change.number} "
@@ -198,6 +238,12 @@ class Counter:
                 name=self.name,
                 store=self.store,
             )
+
+
+def _by_hand(actor: str, reason: str) -> tuple[str, str]:
+    require_actor(actor)
+    require_reason(reason)
+    return actor, reason
 
 
 class CounterFunction:

@@ -3,15 +3,26 @@
 `stores/add.lua`, `stores/change.lua` and the SQL function say the same.
 """
 
+from coordination.counters.holding import Room
 from coordination.counters.types import Answer, Change, Ending, Reading, Rules, Verb
 
+NO_HOLDS = Room()
 
-def decide(rules: Rules, stands: Reading, change: Change) -> Answer:
-    """The answer to `change` of a counter as it stands; only DONE writes, the next version."""
+
+def decide(rules: Rules, stands: Reading, change: Change, held: Room = NO_HOLDS) -> Answer:
+    """The answer to `change` of a counter as it stands; only DONE writes, the next version.
+
+    It leaves room for what open transactions hold (`held`).
+    """
     value, version = stands
-    if change.verb is Verb.COMPARE_AND_SET and value != change.expected:
+    if change.expected is not None and value != change.expected:
         return Answer(Ending.MISMATCH, value, version, change.said)
-    new = value + change.number if change.verb is Verb.ADD else change.number
-    if not rules.lowest <= new <= rules.highest:
+    if change.verb is Verb.ADD:
+        new = value + change.number
+        allowed = held.allows_adding(rules, value, change.number)
+    else:
+        new = change.number
+        allowed = held.allows(rules, new)
+    if not allowed:
         return Answer(Ending.EXCEEDED, value, version, change.said)
     return Answer(Ending.DONE, new, version + 1, change.said)

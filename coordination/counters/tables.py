@@ -44,6 +44,23 @@ class CounterAnswer(models.Model):
         return f"{self.name} {self.call}: {self.ending}"
 
 
+class CounterHold(models.Model):
+    """Room of a counter in SQLite for what an undecided transaction may add. PostgreSQL has none:
+    there the addition is a part of what is prepared."""
+
+    pk = models.CompositePrimaryKey("name", "branch")
+    name = models.TextField()
+    branch = models.TextField()
+    amount = models.BigIntegerField()
+    at_us = models.BigIntegerField()
+
+    class Meta:
+        db_table = "concord_counter_hold"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.amount:+d} for {self.branch}"
+
+
 class CounterEvent(models.Model):
     """One change of a counter in SQLite; PostgreSQL has its events in `concord_event`."""
 
@@ -56,6 +73,8 @@ class CounterEvent(models.Model):
     call = models.TextField()
     before = models.BigIntegerField()
     after = models.BigIntegerField()
+    note = models.TextField(db_default="{}")
+    """What else there is to say, a JSON object; see `events.note_of`."""
 
     class Meta:
         db_table = "concord_counter_event"

@@ -50,9 +50,13 @@ class Change(NamedTuple):
     number: int = 0
     """What is added (ADD), or the new value."""
     expected: int | None = None
-    """COMPARE_AND_SET: the value that must stand."""
+    """The value that must stand: of a COMPARE_AND_SET, and of a RESET by hand."""
     op_id: bool = False
     """Whether the caller gave the id: then it is remembered for OP_ID_TTL."""
+    actor: str = ""
+    """The person who asks for it by hand; empty when no person does."""
+    reason: str = ""
+    """Why, in that person's words."""
 
     @property
     def said(self) -> str:
@@ -63,7 +67,7 @@ class Change(NamedTuple):
             case Verb.SET:
                 return f"={self.number}"
             case Verb.RESET:
-                return "reset"
+                return "reset" if self.expected is None else f"{self.expected}>reset"
             case Verb.COMPARE_AND_SET:
                 return f"{self.expected}>{self.number}"
 
@@ -110,6 +114,9 @@ class Past(NamedTuple):
     before: int
     after: int
     shard: int = 0
+    actor: str = ""
+    """The person who did it by hand; empty when no person did."""
+    reason: str = ""
 
     @property
     def amount(self) -> int:

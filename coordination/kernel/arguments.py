@@ -15,6 +15,8 @@ ARGUMENTS_BYTES_MAX = 64 * 1024
 DEPTH_MAX = 32
 INTEGER_MAX = 2**53 - 1
 """Beyond it JSON readers that use doubles (JavaScript, Lua) lose digits."""
+CHARACTER_BYTES_MAX = 4
+"""What a character takes in UTF-8, at most."""
 
 _CANONICAL = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -37,24 +39,31 @@ def json_arguments(
     """
     for key, value in arguments.items():
         _check(value, f"argument {key!r} of {what}", depth=1)
-    return _encoded(dict(arguments), f"The arguments of {what} take", bytes_max)
+    text = _CANONICAL.encode(dict(arguments))
+    if not _fits(text, bytes_max):
+        raise _too_large(f"The arguments of {what} take", text, bytes_max)
+    return text
 
 
 def json_value(value: object, *, what: str, bytes_max: int) -> str:
     """Return the canonical JSON of one value, under the rules of `json_arguments`."""
     _check(value, f"the value of {what}", depth=1)
-    return _encoded(value, f"The value of {what} takes", bytes_max)
-
-
-def _encoded(value: object, subject: str, bytes_max: int) -> str:
     text = _CANONICAL.encode(value)
-    size = len(text.encode())
-    if size > bytes_max:
-        raise InvalidArgument(
-            f"{subject} {size} bytes as JSON; the limit is {bytes_max}. "
-            "Store the large value and pass its id."
-        )
+    if not _fits(text, bytes_max):
+        raise _too_large(f"The value of {what} takes", text, bytes_max)
     return text
+
+
+def _fits(text: str, bytes_max: int) -> bool:
+    # To encode a text takes about as long as to write it, so most are judged by their length.
+    return len(text) * CHARACTER_BYTES_MAX <= bytes_max or len(text.encode()) <= bytes_max
+
+
+def _too_large(subject: str, text: str, bytes_max: int) -> InvalidArgument:
+    return InvalidArgument(
+        f"{subject} {len(text.encode())} bytes as JSON; the limit is {bytes_max}. "
+        "Store the large value and pass its id."
+    )
 
 
 def _check(value: object, where: str, *, depth: int) -> None:
@@ -93,6 +102,8 @@ def _check_dict(value: dict[object, object], where: str, *, depth: int) -> None:
 def _check_text(value: str, where: str) -> None:
     if "\x00" in value:
         raise InvalidArgument(f"{where} holds a NUL character, which PostgreSQL cannot store.")
+    if value.isascii():
+        return
     try:
         value.encode()
     except UnicodeEncodeError:

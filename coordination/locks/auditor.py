@@ -15,11 +15,22 @@ from typing import Any
 
 from coordination import failpoints
 from coordination.connections import database
-from coordination.connections.database import Reply, Statement
+from coordination.connections.database import Statement
 from coordination.kernel.events import Event
-from coordination.locks.import_journal import cursor_name
+from coordination.locks.import_journal import KIND
 from coordination.locks.judging import Counts, Finding, Watch, judge
 from coordination.locks.types import moment
+from coordination.observing.audits import (
+    BEGIN,
+    CONCLUDE,
+    EVIDENCE,
+    WHERE_WE_ARE,
+    dispute,
+    first_waiting,
+    stores_read,
+    unread,
+    within,
+)
 from coordination.observing.event_rows import EVENT_COLUMNS, event_of
 from coordination.observing.fences import moved, run_fenced
 from coordination.observing.findings import PLACE_MAX, Broken, record
@@ -34,25 +45,11 @@ SEQS_MAX = 2_000
 FINDINGS_MAX = 50
 """A store that is broken through and through breaks rules faster than anybody reads."""
 BEHIND = timedelta(seconds=5)
-UNREAD_S = 5.0
 LEFT_MAX = 2_000
 """So many events still to be imported are no more than the work of a moment."""
 GAP_SHOWN = timedelta(seconds=60)
 EVIDENCE_AGE = timedelta(hours=1)
 
-BEGIN = "INSERT INTO concord_cursor (name, seq, epoch) VALUES (%s, 0, '') ON CONFLICT DO NOTHING"
-WHERE_WE_ARE = """
-SELECT a.seq, coalesce(f.seq, 0), clock_timestamp()
-FROM concord_cursor a LEFT JOIN concord_cursor f ON f.name = %s WHERE a.name = %s
-"""
-EVIDENCE = "SELECT checked, evidence FROM concord_verdict WHERE name = %s"
-STORES = """
-SELECT name, seq, epoch, extract(epoch FROM clock_timestamp() - updated_at)::float8
-FROM concord_cursor WHERE name LIKE 'lock:%'
-"""
-WAITING = """
-SELECT at FROM concord_event WHERE seq IS NULL AND object = 'lock' ORDER BY id LIMIT 1
-"""
 EVENTS = f"""
 SELECT {EVENT_COLUMNS} FROM concord_event
 WHERE seq > %s AND seq <= %s AND object = 'lock' ORDER BY seq
@@ -70,41 +67,6 @@ INSERT INTO concord_lock_watch (key, version, state)
 SELECT key, version, state FROM jsonb_to_recordset(%s::jsonb)
     AS x(key text, version int, state jsonb)
 ON CONFLICT (key) DO UPDATE SET version = excluded.version, state = excluded.state
-"""
-# Red whatever else is wrong.
-CONCLUDE = """
-WITH given (name, state, reason, checked, since, period_s, evidence) AS (
-    VALUES (%s, %s, %s, %s::bigint, %s::timestamptz, %s::float8, %s::jsonb)
-), standing AS (
-    SELECT count(*) FILTER (WHERE acknowledged_at IS NULL) AS violations,
-        count(acknowledged_at) AS acknowledged
-    FROM concord_violation, given WHERE verdict = given.name
-)
-INSERT INTO concord_verdict AS v (name, state, reason, checked, violations, acknowledged,
-    window_start, checked_at, period_s, evidence)
-SELECT name, CASE WHEN violations > 0 THEN 'VIOLATED' ELSE state END, reason, checked, violations,
-    acknowledged, since, clock_timestamp(), period_s, evidence
-FROM given, standing
-ON CONFLICT (name) DO UPDATE SET
-    state = excluded.state, reason = excluded.reason, checked = excluded.checked,
-    violations = excluded.violations, acknowledged = excluded.acknowledged,
-    window_start = coalesce(v.window_start, excluded.window_start),
-    checked_at = excluded.checked_at, period_s = excluded.period_s, evidence = excluded.evidence
-"""
-# The records carry the sentence of the last open finding. Rows are locked in the order of their
-# keys, as the observer does.
-DISPUTE = """
-WITH open AS (
-    SELECT DISTINCT ON (gid) gid AS key, sentence FROM concord_violation
-    WHERE verdict = %s AND acknowledged_at IS NULL ORDER BY gid, found_at DESC, id DESC
-), wrong AS (
-    SELECT r.key, coalesce(o.sentence, '') AS sentence
-    FROM concord_lock_record r LEFT JOIN open o USING (key)
-    WHERE (r.disputed <> '' OR r.key IN (SELECT key FROM open))
-        AND r.disputed <> coalesce(o.sentence, '')
-    ORDER BY r.key FOR UPDATE OF r
-)
-UPDATE concord_lock_record r SET disputed = w.sentence FROM wrong w WHERE r.key = w.key
 """
 
 
@@ -157,7 +119,7 @@ class LockAuditor:
         judged = self._judge(self._events(here))
         failpoints.hit("lock-audit.commit.before")
         self._conclude(here, judged)
-        database.run(self._using, Statement(DISPUTE, (VERDICT,)))
+        database.run(self._using, dispute("concord_lock_record", VERDICT))
         return here.until - here.after if here.until < here.feed else 0
 
     def _begin(self) -> _Pass:
@@ -165,8 +127,8 @@ class LockAuditor:
             self._using,
             Statement(WHERE_WE_ARE, (CURSOR, AUDIT)),
             Statement(EVIDENCE, (VERDICT,)),
-            Statement(STORES),
-            Statement(WAITING),
+            stores_read(KIND),
+            first_waiting(KIND),
             Statement(STALE_WRITES_REFUSED),
         )
         if not cursor.rows:
@@ -174,7 +136,7 @@ class LockAuditor:
             return self._begin()
         after, feed, now = cursor.rows[0]
         checked, evidence = verdict.rows[0] if verdict.rows else (0, {})
-        left, unread, lost = self._unread(stores)
+        missing = unread(stores, KIND, self._stores)
         return _Pass(
             after=after,
             until=max(after, min(after + SEQS_MAX, feed)),
@@ -182,28 +144,12 @@ class LockAuditor:
             now=now,
             checked=checked,
             evidence=json.loads(evidence) if isinstance(evidence, str) else evidence,
-            unread=unread,
-            lost=bool(lost),
-            left=left,
+            unread=missing.why,
+            lost=missing.lost,
+            left=missing.left,
             oldest=waiting.rows[0][0] if waiting.rows else None,
             stale_writes_refused=refused.rows[0][0],
         )
-
-    def _unread(self, reply: Reply) -> tuple[int, dict[str, str], set[str]]:
-        """How many events are left, why stores are not seen, and which of them lost events."""
-        rows = {name: (seq, epoch, age_s) for name, seq, epoch, age_s in reply.rows}
-        lost = {name.split(":")[1] for name, row in rows.items() if ":missing:" in row[1]}
-        left, unread = 0, dict[str, str]()
-        for alias in self._stores:
-            behind, _, age_s = rows.get(cursor_name(alias), (0, "", None))
-            left += behind
-            if age_s is None:
-                unread[alias] = f"{alias} was never read"
-            elif age_s > UNREAD_S:
-                unread[alias] = f"{alias} was last read {age_s:.0f} s ago"
-            elif alias in lost:
-                unread[alias] = f"{alias} lost events, and is being told anew"
-        return left, unread, lost
 
     def _events(self, here: _Pass) -> list[Event]:
         statement = Statement(EVENTS, (here.after, here.until))
@@ -274,17 +220,13 @@ def _state(here: _Pass, judged: _Judged, evidence: Mapping[str, Any]) -> tuple[V
     late = judged.latest is not None and here.now - judged.latest > BEHIND
     if waits or here.left > LEFT_MAX or (late and here.until < here.feed):
         return VerdictState.CHECKING, "events of locks have been recorded and not judged yet"
-    if _within(evidence["last_gap_at"], GAP_SHOWN, here.now):
+    if within(evidence["last_gap_at"], GAP_SHOWN, here.now):
         return VerdictState.UNPROVEN, f"events were lost until {evidence['last_gap_at']}"
     if evidence["last_grant_at"] is None:
         return VerdictState.UNPROVEN, "nothing has been granted yet"
-    if not _within(evidence["last_grant_at"], EVIDENCE_AGE, here.now):
+    if not within(evidence["last_grant_at"], EVIDENCE_AGE, here.now):
         return VerdictState.UNPROVEN, f"nothing was granted since {evidence['last_grant_at']}"
     return VerdictState.HOLDS, ""
-
-
-def _within(at: str | None, age: timedelta, now: datetime) -> bool:
-    return at is not None and now - datetime.fromisoformat(at) <= age
 
 
 def _broken(finding: Finding) -> Broken:

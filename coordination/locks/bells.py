@@ -8,7 +8,7 @@ import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from coordination.locks.taken import Asked, Taken
 
@@ -16,34 +16,38 @@ EARLY_MAX = 256
 
 
 class Bell:
-    """Of one waiter: a thread, or a task of the event loop that runs now."""
+    """Of one waiter: a thread, or a task of the event loop that runs now.
+
+    For a thread it is a bare lock that whoever rings releases. A signal's handler that raises
+    inside `threading.Event` can leave it locked, and whoever rings then would never return.
+    """
 
     def __init__(self) -> None:
         self.told: bytes | None = None
         """What was said with the last ring, where a store says anything."""
         # Not `get_running_loop`, whose exception where there is none takes longer than all of this.
         self.loop: asyncio.AbstractEventLoop | None = asyncio._get_running_loop()
-        self._rung = threading.Event()
+        self._silent = threading.Lock()
+        self._silent.acquire()
         self._rung_in_loop = asyncio.Event()
 
     def ring(self, told: bytes | None = None) -> None:
         """Wake it, from any thread. A bell that rings before anybody waits is heard too."""
         if told is not None:
             self.told = told
-        self._rung.set()
+        with suppress(RuntimeError):  # it rang already
+            self._silent.release()
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._rung_in_loop.set)
 
     @property
     def rang(self) -> bool:
         """Whether it rang, and nobody heard it yet."""
-        return self._rung.is_set()
+        return not self._silent.locked()
 
     def wait(self, seconds: float) -> bool:
         """Whether it rang within `seconds`, in a thread."""
-        rang = self._rung.wait(seconds)
-        self._rung.clear()
-        return rang
+        return self._silent.acquire(timeout=max(0.0, seconds))
 
     def claim(self, asked: Asked) -> Taken | None:
         """What was handed over by the last ring; None when that has to be asked for."""
@@ -86,6 +90,10 @@ class Bells:
     def listens(self, id_: str) -> bool:
         """Whether the one who asked with this id would hear a bell."""
         return id_ in self._bells
+
+    def hangs(self, id_: str, bell: Bell) -> bool:
+        """Whether it is this bell that would ring for the one who asked with this id."""
+        return self._bells.get(id_) is bell
 
     def ring(self, id_: str, told: bytes | None = None) -> None:
         """Wake the one who asked with this id, if he is here; `told` is how it was handed over."""

@@ -1,9 +1,4 @@
-"""Events of locks that a store keeps in a stream of its own, away from the database's events.
-
-Each shard of a store gives its events rising positions, in the order in which they happened. It may
-forget its oldest events, and, after a failure, its newest too. Nothing is missing behind an event
-that is still there.
-"""
+"""Events of locks that a store keeps in a stream of its own, away from the database's events."""
 
 from __future__ import annotations
 
@@ -13,30 +8,11 @@ from typing import Protocol
 
 from coordination.locks.events import LockEvent
 from coordination.locks.types import LockInfo, Resource
+from coordination.observing import streams
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """One event where it stands in its shard."""
-
-    position: int
-    print: str
-    """Short, and another one for another event: tells whether a position was given twice."""
-    event: LockEvent | None
-    """None: nobody can read it."""
-    of_nobody: bool = False
-    """It is about no resource, and nothing is to be told of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Events of a shard in order, from the one at the position asked for, if it is there."""
-
-    entries: Sequence[Recorded]
-    begins: bool
-    """Whether the shard has forgotten none of its oldest events."""
-    more: bool
-    """Whether there are more behind them."""
+Recorded = streams.Recorded[LockEvent]
+Page = streams.Page[LockEvent]
+Imported = streams.Imported[LockEvent]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field, replace
 
 from coordination import failpoints
 from coordination.exceptions import CoordinationError
-from coordination.locks.following import Imported, Place, follow
-from coordination.locks.foreign import LockEventSource, Page, Snapshot
-from coordination.locks.import_journal import ImportJournal, Row
+from coordination.locks.foreign import Imported, LockEventSource, Page, Snapshot
+from coordination.locks.import_journal import LockImportJournal
 from coordination.locks.projection import RESYNCED, key_of
 from coordination.locks.record import Holder, Waiter
 from coordination.locks.types import Claimant, Kind, Resource, moment
 from coordination.observing.fences import Fenced
+from coordination.observing.import_journal import Row
+from coordination.observing.streams import Place, follow
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Importer:
     """Follows the streams of `sources` into the database alias `using`."""
 
     def __init__(self, using: str, sources: Sequence[LockEventSource]) -> None:
-        self._journal = ImportJournal(using)
+        self._journal = LockImportJournal(using)
         self._followed = {source.alias: _Following(source) for source in sources}
 
     def step(self) -> int:

@@ -50,7 +50,10 @@ class Watch:
 
     def _start_afresh(self) -> None:
         self._pid = os.getpid()
-        self._changed = threading.Condition()
+        # Not the condition's own lock: a signal's handler that raises while a condition is entered
+        # leaves it locked, and nobody would wait for a lock again.
+        self._mutex = threading.Lock()
+        self._changed = threading.Condition(self._mutex)
         self._watched: dict[str, Watched] = {}
         self._thread: threading.Thread | None = None
         self._down: dict[str, float] = {}
@@ -61,7 +64,7 @@ class Watch:
         if self._pid != os.getpid():  # uWSGI forks without Python's hooks
             self._start_afresh()
         watched = Watched(bell)
-        with self._changed:
+        with self._mutex:
             self._watched[request.id] = watched
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -71,7 +74,7 @@ class Watch:
         try:
             yield watched
         finally:
-            with self._changed:
+            with self._mutex:
                 self._watched.pop(request.id, None)
 
     def _run(self) -> None:
@@ -84,7 +87,7 @@ class Watch:
     def _await_old(self) -> bool:
         """Whether somebody waits long enough to be looked at; False ends the thread."""
         idle = 0
-        with self._changed:
+        with self._mutex:
             while idle < 5:
                 self._changed.wait(LOOK_S)
                 oldest = min((each.since for each in self._watched.values()), default=None)

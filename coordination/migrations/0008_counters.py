@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parent / "sql" / "0008_counters.sql"
 # Rows are written again and again: room beside them keeps a row on its page.
 FILL = "ALTER TABLE concord_counter SET (fillfactor = 50);"
 DROP = """
+DROP INDEX IF EXISTS concord_event_counter_op;
 DROP FUNCTION IF EXISTS concord_counter_forget, concord_counter_change_many,
     concord_counter_change, concord_counter_write, concord_counter_open;
 """
@@ -80,6 +81,7 @@ class Migration(migrations.Migration):
                 ("call", models.TextField()),
                 ("before", models.BigIntegerField()),
                 ("after", models.BigIntegerField()),
+                ("note", models.TextField(db_default="{}")),
             ],
             options={
                 "db_table": "concord_counter_event",

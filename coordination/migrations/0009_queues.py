@@ -12,10 +12,11 @@ from coordination.routers import has_locks
 SOURCE = Path(__file__).parent / "sql" / "0009_queues.sql"
 DROP = """
 DROP FUNCTION IF EXISTS concord_queue_key, concord_queue_tell, concord_queue_remember, concord_queue_record, concord_queue_told,
-    concord_queue_wake, concord_queue_wake_by_name, concord_queue_held, concord_queue_lock,
+    concord_queue_wake, concord_queue_wake_by_name, concord_queue_held, concord_queue_lock, concord_queue_try_lock,
+    concord_queue_expired,
     concord_queue_declare, concord_queue_pause, concord_queue_place, concord_queue_free,
     concord_queue_bury, concord_queue_expire, concord_queue_bring_on, concord_queue_publish,
-    concord_queue_reserve, concord_queue_wait, concord_queue_settle,
+    concord_queue_reserve, concord_queue_wait, concord_queue_leave, concord_queue_settle,
     concord_queue_extend, concord_queue_sweep, concord_queue_tidy;
 DROP SEQUENCE IF EXISTS concord_queue_seq;
 """
@@ -192,7 +193,7 @@ class Migration(migrations.Migration):
                         models.F("grp"),
                         models.F("stage"),
                         models.F("seq"),
-                        condition=models.Q(("grp__gt", "")),
+                        condition=models.Q(("grp", ""), _negated=True),
                         name="concord_queue_group",
                     ),
                     models.Index(
@@ -209,7 +210,7 @@ class Migration(migrations.Migration):
                         ),
                         models.F("source"),
                         models.F("seq"),
-                        condition=models.Q(("source__gt", "")),
+                        condition=models.Q(("source", ""), _negated=True),
                         name="concord_queue_source",
                     ),
                 ],

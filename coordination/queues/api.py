@@ -11,10 +11,12 @@ from coordination.exceptions import InvalidArgument, NotSupportedByStore
 from coordination.kernel import names
 from coordination.queues import asynchronous, operation_ids, options, settling
 from coordination.queues.consuming import consume
+from coordination.queues.contents import content_of
 from coordination.queues.declared import declared, redeclared
 from coordination.queues.delivery import Delivery
+from coordination.queues.keeping import relied_on
 from coordination.queues.message import Message, bare, checked, ids, message
-from coordination.queues.operating import Progress, said, swept
+from coordination.queues.operating import Progress, picked, said, swept
 from coordination.queues.publishing import publish
 from coordination.queues.settling import Receipts, receipts_of
 from coordination.queues.store import QueueStore
@@ -28,7 +30,7 @@ from coordination.queues.types import (
     State,
     Stats,
 )
-from coordination.queues.waiting import take
+from coordination.queues.waiting import Batch, take
 from coordination.threads import refuse_in_event_loop
 
 
@@ -41,6 +43,11 @@ class Queue:
         self._given = options.declared_fields(
             name, given, store=self.store.alias, able=self.store.capabilities
         )
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Fields of `Declaration` that were given here."""
+        return dict(self._given)
 
     @property
     def declared(self) -> Declaration:
@@ -56,14 +63,13 @@ class Queue:
 
         Args:
             body: JSON.
-            op_id: the same one publishes once, for `OP_ID_TTL`.
+            op_id: the same one publishes once, for `OP_ID_TTL`; with something else it is refused.
             within: alias whose `atomic()` it goes with, where several are open.
             options: `headers`: a JSON object to go with it. `priority`: 0 to 9; higher ones are
                 taken first. `delay`: seconds for which nobody takes it. `eta`: an aware datetime
                 before which nobody takes it. `group`: of one group one is taken at a time, in the
                 order of publishing. `dedup_id`: another with the same within `DEDUP_WINDOW` is the
-                same message, whose id this returns. `expires`: seconds after which it is thrown
-                away.
+                same message, whose id this returns. `expires`: seconds until it is thrown away.
 
         Raises InvalidArgument, QueueFull, QueuePaused, Unroutable, NotSupportedByStore,
         StoreUnavailable: nothing was published; OutcomeUnknown.
@@ -84,7 +90,7 @@ class Queue:
         if len(written) > BATCH_MAX:
             raise InvalidArgument(f"at most {BATCH_MAX} messages at once, not {len(written)}.")
         named = op_id is not None
-        op = operation_ids.of("publish", op_id) if named else operation_ids.new()
+        op = self._op("publish", op_id)
         able, alias = self.store.capabilities, self.store.alias
         batch = [
             checked(each, id_, queue=self.name, store=alias, able=able)
@@ -101,6 +107,7 @@ class Queue:
             batch,
             op=op,
             kept_ms=kept_ms,
+            content=content_of(batch) if named else "",
             within=within,
             told=(self.name, self._given),
         )
@@ -109,16 +116,24 @@ class Queue:
         """Take up to `batch` messages, waiting for the first up to `wait` seconds (None: for ever).
 
         Each is this process's for the queue's visibility, and has to be settled in it. The same
-        `op_id` gets the same ones again.
+        `op_id` gets the same ones again, their leases begun anew; what is somebody else's by then
+        is `lost`.
         """
         if wait != 0:
             refuse_in_event_loop("reserve()", "areserve()")
         return self._reserve(options.batch(batch), options.wait_s(wait), op_id)
 
     def _reserve(self, count: int, wait_s: float | None, op_id: str | None) -> list[Delivery]:
-        op = operation_ids.new() if op_id is None else operation_ids.of("reserve", op_id)
+        op = self._op("reserve", op_id)
         found = take(self.store, self.declared, op=op, count=count, wait_s=wait_s)
-        return [Delivery(self, each, trusted_until=found.trusted_until) for each in found.taken]
+        return self._taken(found, repeats=op_id is not None)
+
+    def _taken(self, found: Batch, *, repeats: bool) -> list[Delivery]:
+        until = found.trusted_until
+        taken = [Delivery(self, each, trusted_until=until) for each in found.taken]
+        if repeats:
+            relied_on(self, taken)
+        return taken
 
     def consume(self, batch: int = 1, wait: Any = None) -> Iterator[Delivery]:
         """Messages one after the other, taken by the `batch`; ends after `wait` idle seconds.
@@ -160,7 +175,7 @@ class Queue:
 
     def extend(self, deliveries: Receipts, *, seconds: Any = None) -> None:
         """Keep them for `seconds` from now, or for its visibility. Raises StaleReceipt."""
-        self._need(Capability.EXTEND)
+        self.require(Capability.EXTEND)
         lease_ms = self.declared.visibility_ms
         if seconds is not None:
             lease_ms = options.lease_ms(seconds, what="seconds")
@@ -169,7 +184,7 @@ class Queue:
 
     def peek(self, limit: int = 10, *, state: str = State.READY) -> list[Seen]:
         """Look at the first messages that are "ready", "delayed" or "in_flight"."""
-        self._need(Capability.PEEK)
+        self.require(Capability.PEEK)
         options.count(limit, what="limit", most=BATCH_MAX)
         if state not in set(State):
             raise InvalidArgument(f"state must be one of {', '.join(State)}, not {state!r:.40}.")
@@ -179,6 +194,7 @@ class Queue:
         self,
         to: str,
         *,
+        only: str | None = None,
         limit: int | None = None,
         actor: str = "",
         reason: str = "",
@@ -186,38 +202,46 @@ class Queue:
     ) -> int:
         """Move what is ready or delayed now to another queue of the same store; returns how many.
 
-        `progress` is told after each step how many it has been.
+        `only` the message with this id; `progress` is told after each step how many it has been.
         """
-        self._need(Capability.MOVE)
+        self.require(Capability.MOVE if only is None else Capability.PICK)
         if to == self.name:
             raise InvalidArgument(f"queue {to!r} is where the messages are already.", name=to)
-        return self._move(self.name, to, limit, said(actor, reason), progress)
+        return self._move(self.name, to, only, limit, said(actor, reason), progress)
 
     def redrive(
         self,
         *,
+        only: str | None = None,
         limit: int | None = None,
         actor: str = "",
         reason: str = "",
         progress: Progress | None = None,
     ) -> int:
-        """Give its dead letters another chance, attempts counted anew; returns how many."""
+        """Give its dead letters another chance, attempts counted anew; as `move`."""
+        if only is not None:
+            self.require(Capability.PICK)
         dead_letter = self.declared.dead_letter
         if dead_letter is None:
             raise InvalidArgument(f"queue {self.name!r} has no dead letters.", name=self.name)
         words = said(actor, reason)
-        return self._move(dead_letter, self.name, limit, words, progress, died_in=self.name)
+        return self._move(dead_letter, self.name, only, limit, words, progress, died_in=self.name)
 
     def purge(
         self,
         *,
+        only: str | None = None,
         limit: int | None = None,
         actor: str = "",
         reason: str = "",
         progress: Progress | None = None,
     ) -> int:
-        """Throw away what is ready or delayed now; returns how many. What is taken stays."""
-        queue, words, store = self.declared, said(actor, reason), self.store
+        """Throw away what is ready or delayed now, not what is taken; as `move`."""
+        words, store = said(actor, reason), self.store
+        if only is not None:
+            self.require(Capability.PICK)
+            return picked(store, self.declared, None, only, died_in=None, said=words)
+        queue = self.declared
         return swept(
             lambda op, size, cursor, deadline_ms: store.purge(
                 queue, op=op, limit=size, cursor=cursor, said=words, deadline_ms=deadline_ms
@@ -236,7 +260,7 @@ class Queue:
         reason: str = "",
     ) -> None:
         """Refuse publications (QueuePaused) and give out nothing; what is taken may be settled."""
-        self._need(Capability.PAUSE)
+        self.require(Capability.PAUSE)
         words = said(actor, reason)
         self.store.pause(
             self.declared, publishing=bool(publishing), consuming=bool(consuming), said=words
@@ -273,12 +297,16 @@ class Queue:
     async def areserve(
         self, batch: int = 1, wait: Any = 0, *, op_id: str | None = None
     ) -> list[Delivery]:
-        """As `reserve`. A task that is cancelled meanwhile may leave messages taken."""
+        """As `reserve`. What a task that is cancelled has taken by then goes back, uncounted."""
         count, wait_s = options.batch(batch), options.wait_s(wait)
-        op = operation_ids.new() if op_id is None else operation_ids.of("reserve", op_id)
+        op = self._op("reserve", op_id)
         declared = await asynchronous.in_thread(lambda: self.declared, store=self.store)
         found = await asynchronous.take(self.store, declared, op=op, count=count, wait_s=wait_s)
-        return [Delivery(self, each, trusted_until=found.trusted_until) for each in found.taken]
+        if op_id is None:
+            return self._taken(found, repeats=False)
+        return await asynchronous.in_thread(
+            lambda: self._taken(found, repeats=True), store=self.store
+        )
 
     async def aack(self, deliveries: Receipts) -> None:
         """As `ack`."""
@@ -300,6 +328,11 @@ class Queue:
             lambda: self.extend(deliveries, seconds=seconds), store=self.store
         )
 
+    def _op(self, verb: str, op_id: str | None) -> str:
+        if op_id is None:
+            return operation_ids.new()
+        return operation_ids.of(verb, op_id, queue=self.name, store=self.store.alias)
+
     def _settle(self, settlements: list[Any]) -> None:
         settling.settle(self.store, self.declared, settlements)
 
@@ -307,6 +340,7 @@ class Queue:
         self,
         source: str,
         to: str,
+        only: str | None,
         limit: int | None,
         words: Any,
         progress: Progress | None,
@@ -315,6 +349,8 @@ class Queue:
     ) -> int:
         store = self.store
         origin, target = declared(store, source, {}), declared(store, to, {})
+        if only is not None:
+            return picked(store, origin, target, only, died_in=died_in, said=words)
         return swept(
             lambda op, size, cursor, deadline_ms: store.move(
                 origin,
@@ -331,7 +367,8 @@ class Queue:
             progress=progress,
         )
 
-    def _need(self, capability: Capability) -> None:
+    def require(self, capability: Capability) -> None:
+        """Raises NotSupportedByStore when the store cannot do it."""
         if capability not in self.store.capabilities:
             raise NotSupportedByStore(
                 f"Store {self.store.alias!r} cannot {capability} messages of a queue.",

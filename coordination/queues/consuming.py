@@ -33,9 +33,11 @@ def consume(queue: Queue, *, count: int, wait_s: float | None) -> Iterator[Deliv
                 return
             until = found.trusted_until
             waiting.extend(Delivery(queue, each, trusted_until=until) for each in found.taken)
-            # Those whose lease ends before their turn are somebody else's by then.
+            # Those whose lease ends before their turn may be somebody else's by then.
             while waiting and time.monotonic() < until:
                 yield waiting.popleft()
+            # Nobody began them, so that no attempt is to be counted if they are not.
+            release(queue, waiting)
             waiting.clear()
     finally:
         release(queue, waiting)
@@ -44,6 +46,8 @@ def consume(queue: Queue, *, count: int, wait_s: float | None) -> Iterator[Deliv
 def release(queue: Queue, deliveries: deque[Delivery]) -> None:
     """Give back what nobody has begun; if that fails, it comes back when its lease ends."""
     settlements = [Settlement(each.receipt, Verb.RELEASE) for each in deliveries]
+    if not settlements:
+        return
     try:
         settling.stale_of(queue.store, queue.declared, settlements)
     except CoordinationError as error:

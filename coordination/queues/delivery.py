@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from coordination.queues.api import Queue
 
 _UNREAD: Final = object()
+_DECODER = json.JSONDecoder()
 
 
 class Delivery:
@@ -26,7 +27,7 @@ class Delivery:
         self.settled = False
         """Whether it was acked, nacked or rejected through this object."""
         self.lost = False
-        """Whether its lease is known to have passed on while `run` kept it."""
+        """Whether it is known to be somebody else's by now."""
         self._taken = taken
         self._body: Any = _UNREAD
 
@@ -50,7 +51,7 @@ class Delivery:
         """What was published."""
         # Not a cached_property: that takes a lock, which takes longer than the rest.
         if self._body is _UNREAD:
-            self._body = json.loads(self._taken.body)
+            self._body = _read(self._taken.body)
         return self._body
 
     @property
@@ -136,3 +137,12 @@ class Delivery:
 
     def __repr__(self) -> str:
         return f"<Delivery {self.id} of {self.queue.name}, attempt {self.attempts}>"
+
+
+def _read(body: str) -> Any:
+    """The value of a text. What this project writes has no space around it; others' may."""
+    try:
+        value, end = _DECODER.raw_decode(body)
+    except json.JSONDecodeError:
+        return json.loads(body)
+    return value if end == len(body) else json.loads(body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 PARTS = 3
 """Times that a lease is extended before it would end."""
+UNKNOWN_S = 0.25
+"""How soon it asks again what the queue's visibility is, while the store does not say."""
 
 
 class LeaseKeeper:
@@ -57,8 +59,7 @@ class LeaseKeeper:
             self._kept.pop(delivery.receipt, None)
 
     def _run(self) -> None:
-        visibility_s = self._queue.declared.visibility_ms / 1000
-        while not self._over.wait(visibility_s / PARTS):
+        while not self._over.wait(self._pause_s()):
             try:
                 self._extend()
             except CoordinationError as error:
@@ -67,22 +68,49 @@ class LeaseKeeper:
             except Exception:
                 logger.exception("the thread that extends leases goes on")
 
+    def _pause_s(self) -> float:
+        try:
+            return self._queue.declared.visibility_ms / 1000 / PARTS
+        except CoordinationError:
+            # It may have been away from the start: nothing is taken before it answers.
+            return UNKNOWN_S
+
     def _extend(self) -> None:
         with self._mutex:
-            kept = dict(self._kept)
-        receipts = list(kept)
-        lease_ms = self._queue.declared.visibility_ms
-        for start in range(0, len(receipts), BATCH_MAX):
-            part = receipts[start : start + BATCH_MAX]
-            asked_at = time.monotonic()
-            stale: tuple[str, ...] = ()
-            try:
-                settling.extend(self._queue.store, self._queue.declared, part, lease_ms=lease_ms)
-            except StaleReceipt as error:
-                stale = error.receipts
-            for receipt in part:
-                if receipt in stale:
-                    kept[receipt].lost = True
-                    self.let_go(kept[receipt])
-                else:
-                    kept[receipt].trusted_until = asked_at + lease_ms / 1000
+            kept = list(self._kept.values())
+        for start in range(0, len(kept), BATCH_MAX):
+            part = kept[start : start + BATCH_MAX]
+            renew(self._queue, part)
+            for delivery in part:
+                if delivery.lost:
+                    self.let_go(delivery)
+
+
+def renew(queue: Queue, deliveries: Sequence[Delivery]) -> None:
+    """Let their leases begin anew; those that are somebody else's by now are `lost`."""
+    lease_ms = queue.declared.visibility_ms
+    asked_at = time.monotonic()
+    stale: tuple[str, ...] = ()
+    try:
+        receipts = [each.receipt for each in deliveries]
+        settling.extend(queue.store, queue.declared, receipts, lease_ms=lease_ms)
+    except StaleReceipt as error:
+        stale = error.receipts
+    for each in deliveries:
+        if each.receipt in stale:
+            each.lost = True
+        else:
+            each.trusted_until = asked_at + lease_ms / 1000
+
+
+def relied_on(queue: Queue, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Those of a repeated call that are still its own; when it took them first nobody knows."""
+    if not deliveries or Capability.EXTEND not in queue.store.capabilities:
+        return list(deliveries)
+    try:
+        renew(queue, deliveries)
+    except CoordinationError as error:
+        logger.warning("%s: %s messages may be somebody else's: %s", queue, len(deliveries), error)
+        for each in deliveries:
+            each.trusted_until = time.monotonic()
+    return [each for each in deliveries if not each.lost]

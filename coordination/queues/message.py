@@ -120,10 +120,15 @@ def _priority(priority: object) -> int:
 
 
 def _delay_ms(message: Message) -> int:
-    delay_ms = durations.to_ms(message.delay, what="delay", zero=True)
+    delay_ms = delayed_ms(message.delay)
     if delay_ms and message.eta is not None:
         raise InvalidArgument("pass delay or eta, not both.")
-    return _near(delay_ms, what="delay")
+    return delay_ms
+
+
+def delayed_ms(delay: object) -> int:
+    """A delay in milliseconds. Raises InvalidArgument for what is none, or longer than a year."""
+    return _near(durations.to_ms(delay, what="delay", zero=True), what="delay")
 
 
 def _due_us(eta: object) -> int:

@@ -19,6 +19,7 @@ def publish(
     *,
     op: str,
     kept_ms: int,
+    content: str,
     within: str | None,
     told: tuple[str, Mapping[str, Any]],
 ) -> list[str]:
@@ -30,13 +31,12 @@ def publish(
     """
     inside = _block(within, store)
     if inside is not None and inside != store.database:
-        name, given = told
-        return write(name, given, batch, store=store, using=inside)
+        return write(told, batch, op=op, content=content, store=store, using=inside)
     if inside is not None:
         # A repetition after an error would fail in the doomed transaction.
-        published = store.publish(declared(), batch, op=op, kept_ms=kept_ms)
+        published = store.publish(declared(), batch, op=op, kept_ms=kept_ms, content=content)
     else:
-        published = send(store, declared(), batch, op=op, kept_ms=kept_ms)
+        published = send(store, declared(), batch, op=op, kept_ms=kept_ms, content=content)
     return [each.id for each in published]
 
 

@@ -1,15 +1,20 @@
 """What other apps may ask of queues by Celery task, in JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from coordination import conf
 from coordination.exceptions import InvalidArgument, NotSupportedByStore
+from coordination.kernel.nearest import unknown_message
 from coordination.queues import operation_ids, settling
 from coordination.queues.api import Queue, queue
 from coordination.queues.delivery import Delivery
 from coordination.queues.types import Capability, Settlement
+
+RESERVING = ("batch", "using", "op_id")
+ACKING = ("using", "op_id")
+NACKING = ("delay", "error", "reject", "using", "op_id")
 
 
 def publish(
@@ -21,16 +26,20 @@ def publish(
     return {"id": queue(name, using=using).publish(body, op_id=op_id, **options)}
 
 
-def reserve(name: str, *, op_id: str, using: str | None = None, batch: int = 1) -> dict[str, Any]:
+def reserve(
+    name: str, *, op_id: str, using: str | None = None, batch: int = 1, **others: Any
+) -> dict[str, Any]:
     """Take what is there, the same for the same `op_id`. Raises CoordinationError."""
+    _refuse(others, RESERVING)
     found = _portable(queue(name, using=using)).reserve(batch, op_id=op_id)
     return {"messages": [_told(each) for each in found]}
 
 
 def ack(
-    name: str, receipts: Sequence[str], *, op_id: str, using: str | None = None
+    name: str, receipts: Sequence[str], *, op_id: str, using: str | None = None, **others: Any
 ) -> dict[str, Any]:
     """They are done; answers those that were `stale`. Raises CoordinationError."""
+    _refuse(others, ACKING)
     settled = _portable(queue(name, using=using))
     return _settle(settled, "ack", settling.acked(_receipts(receipts)), op_id)
 
@@ -44,8 +53,10 @@ def nack(
     delay: Any = None,
     error: str = "",
     reject: bool = False,
+    **others: Any,
 ) -> dict[str, Any]:
     """These attempts failed; answers those that were `stale`. Raises CoordinationError."""
+    _refuse(others, NACKING)
     settled = _portable(queue(name, using=using))
     given = _receipts(receipts)
     if reject:
@@ -55,6 +66,12 @@ def nack(
     return _settle(settled, "nack", failed, op_id)
 
 
+def _refuse(others: Mapping[str, Any], options: Sequence[str]) -> None:
+    """What a task does not take; raised as an argument of Python's it would be no answer."""
+    for option in others:
+        raise InvalidArgument(unknown_message("option", option, options))
+
+
 def _settle(
     settled: Queue, verb: str, settlements: Sequence[Settlement], op_id: str
 ) -> dict[str, Any]:
@@ -62,7 +79,13 @@ def _settle(
         settled.store,
         settled.declared,
         settlements,
-        op=operation_ids.of(verb, op_id),
+        op=operation_ids.of(
+            verb,
+            op_id,
+            queue=settled.name,
+            store=settled.store.alias,
+            of_what=[each.receipt for each in settlements],
+        ),
         kept_ms=conf.current().op_id_ttl_ms,
     )
     return {"settled": len(settlements)}

@@ -16,12 +16,18 @@ from typing import TYPE_CHECKING
 
 from django.db import close_old_connections
 
-from coordination.exceptions import CoordinationError, OutcomeUnknown, StaleReceipt
+from coordination.exceptions import (
+    CoordinationError,
+    InvalidArgument,
+    NotSupportedByStore,
+    OutcomeUnknown,
+    StaleReceipt,
+)
 from coordination.failpoints import hit
 from coordination.kernel.backoff import backoff_ms
 from coordination.queues import operation_ids, settling
 from coordination.queues.delivery import Delivery
-from coordination.queues.keeping import LeaseKeeper
+from coordination.queues.keeping import LeaseKeeper, relied_on
 from coordination.queues.stopping import told_to_stop
 from coordination.queues.types import Settlement, Verb
 from coordination.queues.waiting import take
@@ -50,9 +56,14 @@ class Runner:
         self._active = 0
         self._op = operation_ids.new()
         """Of the next call that takes: made again, until its answer is known."""
+        self._repeats = False
+        """Whether it was made before."""
 
     def run(self, stop: threading.Event | None) -> None:
-        """Work until `stop` is set or a signal comes; what is under way is completed first."""
+        """Work until `stop` is set or a signal comes; what is under way is completed first.
+
+        Raises InvalidArgument where the queue was declared otherwise.
+        """
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="concord-consumer")
         # The pool ends first: its leases are kept until its last message is settled.
         with told_to_stop(stop) as told, self._keeper.running(), pool:
@@ -66,6 +77,8 @@ class Runner:
                 continue
             try:
                 taken = self._take(free)
+            except (InvalidArgument, NotSupportedByStore):
+                raise  # no time will mend it
             except CoordinationError as error:
                 failures += 1
                 pause_ms = backoff_ms(failures, base_ms=PAUSE_MS, cap_ms=PAUSE_MS_MAX, uniform=1)
@@ -73,30 +86,39 @@ class Runner:
                 stop.wait(pause_ms / 1000)
                 continue
             failures = 0
-            if stop.is_set():
-                self._give_back(taken)
-            else:
-                self._begin(taken, pool)
+            self._begin(taken, pool, stop)
 
     def _take(self, count: int) -> list[Delivery]:
         queue = self._queue
         try:
             found = take(queue.store, queue.declared, op=self._op, count=count, wait_s=WAIT_S)
         except OutcomeUnknown:
+            self._repeats = True
             raise  # what it took is found again with the same op
         except CoordinationError:
-            self._op = operation_ids.new()
+            self._next_op()
             raise
-        self._op = operation_ids.new()
         until = found.trusted_until
-        return [Delivery(queue, each, trusted_until=until) for each in found.taken]
+        taken = [Delivery(queue, each, trusted_until=until) for each in found.taken]
+        if self._repeats:
+            taken = relied_on(queue, taken)
+        self._next_op()
+        return taken
 
-    def _begin(self, taken: Sequence[Delivery], pool: ThreadPoolExecutor) -> None:
+    def _next_op(self) -> None:
+        self._op, self._repeats = operation_ids.new(), False
+
+    def _begin(
+        self, taken: Sequence[Delivery], pool: ThreadPoolExecutor, stop: threading.Event
+    ) -> None:
         for delivery in taken:
             self._keeper.keep(delivery)
-        for delivery in taken:
+        for place, delivery in enumerate(taken):
             if delivery.suspect:
                 self._idle()
+            if stop.is_set():
+                self._give_back(taken[place:])
+                return
             with self._changed:
                 self._active += 1
             pool.submit(self._work, delivery)
@@ -121,7 +143,8 @@ class Runner:
         hit("queue.body.before")
         try:
             self._handler(delivery)
-        except Exception as error:
+        except BaseException as error:
+            # Also SystemExit: in a thread it ends nothing, and would be told by nobody.
             logger.warning("%r failed", delivery, exc_info=True)
             if delivery.settled:
                 return None
@@ -165,6 +188,8 @@ class Runner:
 
     def _give_back(self, taken: Sequence[Delivery]) -> None:
         settlements = [Settlement(each.receipt, Verb.RELEASE) for each in taken]
+        for each in taken:
+            self._keeper.let_go(each)
         try:
             settling.stale_of(self._queue.store, self._queue.declared, settlements)
         except CoordinationError as error:

@@ -6,10 +6,10 @@ from typing import Any
 
 from coordination import conf
 from coordination.exceptions import InvalidArgument, StaleReceipt
-from coordination.kernel import durations
 from coordination.locks.repeating import repeated
 from coordination.queues import machine, operation_ids
 from coordination.queues.delivery import Delivery
+from coordination.queues.message import delayed_ms
 from coordination.queues.store import QueueStore
 from coordination.queues.types import BATCH_MAX, KEPT_MS, Declaration, Settlement, Verb
 
@@ -20,14 +20,16 @@ Receipts = Delivery | str | Iterable[Delivery | str]
 def receipts_of(given: Receipts) -> list[str]:
     """The receipts. Raises InvalidArgument for what is none, and for too many."""
     several = [given] if isinstance(given, Delivery | str) else list(given)
-    receipts = [each.receipt if isinstance(each, Delivery) else each for each in several]
-    for each, receipt in zip(several, receipts, strict=True):
-        # Only what came from elsewhere may be anything.
-        if not isinstance(each, Delivery):
-            machine.attempts_of(receipt)
+    receipts = [each.receipt if isinstance(each, Delivery) else _checked(each) for each in several]
     if len(receipts) > BATCH_MAX:
         raise InvalidArgument(f"at most {BATCH_MAX} receipts at once, not {len(receipts)}.")
     return receipts
+
+
+def _checked(receipt: str) -> str:
+    """One that came from elsewhere, and may be anything."""
+    machine.attempts_of(receipt)
+    return receipt
 
 
 def acked(receipts: Sequence[str]) -> list[Settlement]:
@@ -40,7 +42,7 @@ def failed(
 ) -> list[Settlement]:
     """These attempts failed."""
     settings = conf.current().queues
-    delay_ms = None if delay is None else durations.to_ms(delay, what="delay", zero=True)
+    delay_ms = None if delay is None else delayed_ms(delay)
     return [
         machine.after_failure(
             declared,

@@ -53,12 +53,14 @@ class QueueStore(Protocol):
         *,
         op: str,
         kept_ms: int,
+        content: str = "",
         deadline_ms: int | None = None,
     ) -> list[Published]:
         """Put messages into the queue, all or none; returns when the store has them for sure.
 
-        Inside `atomic()` of `database` it joins that transaction. Raises QueueFull, QueuePaused,
-        Unroutable: nothing was put there.
+        `content` is a digest of what is published: InvalidArgument when the `op` was called with
+        another before. Inside `atomic()` of `database` it joins that transaction. Raises
+        QueueFull, QueuePaused, Unroutable: nothing was put there.
         """
 
     def reserve(
@@ -77,6 +79,9 @@ class QueueStore(Protocol):
         is none and `stay_ms` is not 0, a publication within that time rings `bell(op)`.
         A repetition gets the same messages, but for those that are settled by now.
         """
+
+    def leave(self, queue: Declaration, *, op: str) -> None:
+        """The `reserve` with this op waits no longer: if it was woken, another one is instead."""
 
     def settle(
         self,
@@ -145,6 +150,22 @@ class QueueStore(Protocol):
         deadline_ms: int | None = None,
     ) -> Swept:
         """Throw away up to `limit` ready or delayed messages; a step as of `move`."""
+
+    def pick(
+        self,
+        queue: Declaration,
+        message: str,
+        *,
+        to: Declaration | None,
+        op: str,
+        died_in: str | None = None,
+        said: Mapping[str, str],
+        deadline_ms: int | None = None,
+    ) -> bool:
+        """Move one message, by its id, or throw it away (`to` None); arguments as of `move`.
+
+        False when it is not there, or somebody has taken it. Raises QueueFull.
+        """
 
     def pause(
         self, queue: Declaration, *, publishing: bool, consuming: bool, said: Mapping[str, str]

@@ -72,7 +72,8 @@ class QueueMessage(models.Model):
         db_table = "concord_queue_message"
         # Each index is written with each step of a message: those of what is rare are partial. All
         # but the primary key begin with an expression, so that the statements choose their index
-        # and no planner does, whose statistics are of a queue that was empty.
+        # and no planner does, whose statistics are of a queue that was empty. Not `> ''`, which
+        # SQLite would take for a range to search: it would look at all groups of the queue.
         indexes = (
             models.Index(F("seq") + 0, condition=Q(taken_by__gt=""), name="concord_queue_taken"),
             models.Index(
@@ -80,7 +81,7 @@ class QueueMessage(models.Model):
                 "grp",
                 "stage",
                 "seq",
-                condition=Q(grp__gt=""),
+                condition=~Q(grp=""),
                 name="concord_queue_group",
             ),
             models.Index(
@@ -93,7 +94,7 @@ class QueueMessage(models.Model):
                 F("queue_id") + 0,
                 "source",
                 "seq",
-                condition=Q(source__gt=""),
+                condition=~Q(source=""),
                 name="concord_queue_source",
             ),
         )
@@ -177,6 +178,23 @@ class QueueWaiter(models.Model):
 
     def __str__(self) -> str:
         return self.op
+
+
+class QueueHold(models.Model):
+    """Room of a queue in SQLite for what an undecided transaction may publish. PostgreSQL has none:
+    there the publication is a part of what is prepared."""
+
+    pk = models.CompositePrimaryKey("queue_id", "branch")
+    queue_id = models.BigIntegerField()
+    branch = models.TextField()
+    messages = models.IntegerField()
+    at_us = models.BigIntegerField()
+
+    class Meta:
+        db_table = "concord_queue_hold"
+
+    def __str__(self) -> str:
+        return f"{self.messages} for {self.branch}"
 
 
 class QueueEvent(models.Model):

@@ -36,6 +36,10 @@ class Capability(StrEnum):
     EXTEND = "extend"
     PEEK = "peek"
     MOVE = "move"
+    PICK = "pick"
+    """One message, by its id, out of the middle of the queue."""
+    FROZEN = "sweep a frozen set of"
+    """A step of a sweep may be made again after any time: what came later stays untouched."""
     PAUSE = "pause"
     PORTABLE_RECEIPTS = "receipts in another process"
     """A receipt settles in any process, not only in the one that took the message."""
@@ -63,9 +67,8 @@ class Declaration:
     """Messages that it holds at most, whatever their state; None: no bound."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """A checked message on its way to a store."""
+class Outgoing(NamedTuple):
+    """A checked message on its way to a store. A tuple, since many are made."""
 
     id: str
     """Made by the publisher; never holds a space or a line's end."""
@@ -124,7 +127,8 @@ class Found(NamedTuple):
 
     taken: list[Taken]
     look_again_ms: int
-    """When there may be one without a word: a delay or a lease ends then."""
+    """When there may be one without a word: a delay or a lease ends then. 0, with none: at once,
+    since more expired or lapsed than one call brings on."""
 
 
 class Verb(StrEnum):

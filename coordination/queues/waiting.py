@@ -5,8 +5,10 @@ A wake-up may be lost, so whoever waits also looks again by himself.
 
 import math
 import time
+from contextlib import suppress
 from typing import NamedTuple
 
+from coordination.exceptions import CoordinationError
 from coordination.locks.repeating import repeated
 from coordination.queues.store import QueueStore
 from coordination.queues.types import Declaration, Found, Taken
@@ -44,12 +46,16 @@ def take(
     return batch
 
 
+def leave(store: QueueStore, declared: Declaration, *, op: str) -> None:
+    """Wait no longer; as far as this fails, the store finds out by itself, after STAY_MS."""
+    with suppress(CoordinationError):
+        store.leave(declared, op=op)
+
+
 def ask(
     store: QueueStore, declared: Declaration, *, op: str, count: int, stay: bool
 ) -> tuple[Batch, float]:
     """Ask once; what was taken, and in how many seconds there may be more without a word."""
-    # Of two calls the first may have been applied: its lease began then.
-    trusted_until = time.monotonic() + declared.visibility_ms / 1000
 
     def reserve(deadline_ms: int) -> Found:
         return store.reserve(
@@ -61,5 +67,10 @@ def ask(
             deadline_ms=deadline_ms,
         )
 
-    found = repeated(reserve, deadline_ms=store.deadline_ms)
-    return Batch(found.taken, trusted_until), found.look_again_ms / 1000
+    until = time.monotonic() + store.deadline_ms / 1000
+    while True:
+        # Of two calls the first may have been applied: its lease began then.
+        trusted_until = time.monotonic() + declared.visibility_ms / 1000
+        found = repeated(reserve, deadline_ms=store.deadline_ms)
+        if found.taken or found.look_again_ms or time.monotonic() > until:
+            return Batch(found.taken, trusted_until), found.look_again_ms / 1000

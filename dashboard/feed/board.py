@@ -9,11 +9,13 @@ from typing import Any, Final, TypeVar
 from dashboard.clock import now_ms
 from dashboard.feed.asking import ask
 from dashboard.limits import FIGURES_SHARE
-from dashboard.queries import locks, overview, transactions, waits
+from dashboard.queries import counters, locks, overview, queues, transactions, waits
 
 COUNTED: Final[dict[str, Callable[[int], dict[str, int]]]] = {
     "transactions": transactions.counts,
     "locks": locks.counts,
+    "counters": counters.counts,
+    "queues": queues.counts,
 }
 
 _Value = TypeVar("_Value")

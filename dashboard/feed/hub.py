@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
-WATCHED = frozenset({"overview", "transactions", "locks", "waits"})
+WATCHED = frozenset({"overview", "transactions", "locks", "counters", "queues", "waits"})
 """Topics with figures that are read on the timer."""
 
 

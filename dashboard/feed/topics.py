@@ -42,7 +42,7 @@ class Topic(Protocol):
         """Let go of the shared state behind the topic."""
 
 
-class _Numbered:
+class Numbered:
     """Positions and frame numbers of one topic."""
 
     def __init__(self, name: str) -> None:
@@ -64,7 +64,7 @@ class _Numbered:
         return head | {"up": [], "del": [], "agg": {}} | content
 
 
-class ListTopic(_Numbered):
+class ListTopic(Numbered):
     """The first page of a filtered list, and the counts of all states."""
 
     def __init__(self, name: str, view: View[Any]) -> None:
@@ -112,7 +112,7 @@ class ListTopic(_Numbered):
         hub.shelf.release_view(self.name, self.view)
 
 
-class LockTopic(_Numbered):
+class LockTopic(Numbered):
     """One lock: its record, and its grants and refusals whenever they changed."""
 
     def __init__(self, story: LockStory) -> None:
@@ -140,7 +140,7 @@ class LockTopic(_Numbered):
         hub.shelf.release_lock_story(self.story)
 
 
-class WaitsTopic(_Numbered):
+class WaitsTopic(Numbered):
     """Who waits for whom, whole whenever it changed."""
 
     def __init__(self) -> None:
@@ -160,7 +160,7 @@ class WaitsTopic(_Numbered):
         """Nothing is shared but the board."""
 
 
-class TransactionTopic(_Numbered):
+class TransactionTopic(Numbered):
     """One transaction: its record and every event; events are never merged."""
 
     def __init__(self, story: Story) -> None:
@@ -188,7 +188,7 @@ class TransactionTopic(_Numbered):
         hub.shelf.release_story(self.story)
 
 
-class OverviewTopic(_Numbered):
+class OverviewTopic(Numbered):
     """The figures of the overview, and the latest events with the number left out."""
 
     def __init__(self) -> None:

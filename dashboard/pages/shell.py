@@ -50,10 +50,17 @@ def page(
         "icons": static("concord/img/icons.svg"),
         "transactions": reverse("dashboard:transactions"),
         "locks": reverse("dashboard:locks"),
+        "counters": reverse("dashboard:counters"),
+        "queues": reverse("dashboard:queues"),
+        "messages": reverse("dashboard:message", args=["s", "m"]).removesuffix("s/m"),
+        "queue_silent_ms": limits.QUEUE_SILENT_MS,
+        "queue_busy_ms": limits.QUEUE_BUSY_MS,
+        "backing_up_ms": limits.BACKING_UP_MS,
         "socket": "/ws/feed",
         "login": reverse("dashboard:login"),
         "perms": perms,
         "in_doubt_ms": limits.IN_DOUBT_AFTER_MS,
+        "counting_ms": limits.COUNTING_MS,
         "ending_ms": limits.ENDING_MS,
         "ending_share": limits.ENDING_SHARE,
         "page_rows": limits.PAGE_ROWS,
@@ -81,4 +88,6 @@ def _rail() -> dict[str, int]:
     try:
         return overview.rail(now_ms())
     except TooSlowError:
-        return {"doubt": 0, "broken": 0, "disputed": 0, "deadlocks": 0}
+        return dict.fromkeys(
+            ("doubt", "broken", "disputed", "miscounted", "deadlocks", "queues"), 0
+        )

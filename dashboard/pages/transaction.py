@@ -6,9 +6,11 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from coordination.connections.database import StatementRefused
 from coordination.exceptions import CoordinationError
 from coordination.intervening.failures import told
-from coordination.transactions import operations
+from coordination.transactions import operations, situations
+from coordination.transactions.explaining import Explanation
 from dashboard.access import RESOLVE, viewer_required
 from dashboard.clock import now_ms
 from dashboard.events import EventRow
@@ -51,7 +53,9 @@ def transaction(request: HttpRequest, gid: str) -> HttpResponse:
         age_ms=row.age_ms(now),
         applied=sum(branch.actual is not None for branch in row.branches),
         violations=violations(ATOMICITY, gid=gid),
+        explanation=_explanation(row),
         obstacles={
+            "act": obstacle(request, RESOLVE),
             "retry": obstacle(
                 request, RESOLVE, "It has ended: nothing to send" if row.ended_ms else ""
             ),
@@ -108,12 +112,52 @@ def resolve(request: HttpRequest, gid: str) -> HttpResponse:
     return back(request, _page(gid), f"Resolved: {result.outcome}.")
 
 
+@require_POST
+@viewer_required
+def retry_all(request: HttpRequest, gid: str) -> HttpResponse:
+    """After an outage: send again what every transaction waits for; back to the one looked at."""
+    who = actor(request, RESOLVE)
+
+    def act() -> str:
+        count = operations.retry_all_now(actor=who, reason="retried all from the dashboard")
+        return f"Sent again: {count}." if count else "Nothing waits."
+
+    return answered(request, _page(gid), act)
+
+
+@require_POST
+@viewer_required
+def acknowledge(request: HttpRequest, gid: str) -> HttpResponse:
+    """Say that what ended otherwise than decided was put right."""
+    who = actor(request, RESOLVE)
+    wrong = mistake(request)
+    if wrong:
+        return back(request, _page(gid), wrong, failed=True)
+
+    def act() -> str:
+        count = operations.acknowledge(gid, actor=who, reason=reason(request))
+        return f"Acknowledged: {count}."
+
+    return answered(request, _page(gid), act)
+
+
+def _explanation(row: TransactionRow) -> Explanation | None:
+    """Why it is where it is, by its rows; None: nothing is due, or nobody can tell now."""
+    if row.ended_ms and not row.heuristic:
+        return None
+    try:
+        found = situations.explained(row.gid)
+    except (CoordinationError, StatementRefused):
+        return None
+    return found if found.next else None
+
+
 def _page(gid: str) -> str:
     return reverse("dashboard:transaction", args=[gid])
 
 
 def _commit_obstacle(row: TransactionRow) -> str:
-    missing = sum(branch.vote is None for branch in row.branches)
+    missing = sum(b.vote is None and b.form != "forward" for b in row.branches)
     refused = [branch.participant for branch in row.branches if branch.vote == "no"]
     if refused:
         return f"Not offered: {refused[0]} voted no."

@@ -15,7 +15,7 @@ from dashboard.clock import now_ms
 from dashboard.limits import VIOLATION_ROWS
 from dashboard.pages.acting import actor, answered, back, mistake, obstacle, reason
 from dashboard.pages.shell import page
-from dashboard.promises import EXCLUSION, PROMISES
+from dashboard.promises import ATOMICITY, PROMISES
 from dashboard.queries.verdicts import VerdictRow, verdict, verdicts, violations
 from dashboard.texts import duration
 from dashboard.words import VERDICTS
@@ -49,7 +49,7 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         in_doubt=record.evidence.get("in_doubt", []),
         in_doubt_total=record.evidence.get("in_doubt_total", 0),
         promise=PROMISES[name],
-        of_locks=name == EXCLUSION,
+        of_events=name != ATOMICITY,
         facts=_facts(record),
         others=[row for row in verdicts() if row.name != name],
         open_ids=[row.pk for row in found if row.acknowledged_ms is None],

@@ -12,7 +12,7 @@ from coordination.models import Cursor, Event
 from coordination.observing.journal import CURSOR
 from dashboard.events import EventRow, FeedItem, Row
 from dashboard.limits import STORY_EVENTS
-from dashboard.queries import locks, transactions
+from dashboard.queries import counters, locks, transactions
 from dashboard.queries.bounds import alias
 from dashboard.rows import epoch_ms
 
@@ -21,6 +21,7 @@ _COLUMNS: Final = ("seq", "kind", "object", "name", "version", "at", "node", "ac
 _SEVERAL: Final[Mapping[str, Callable[[list[str]], Mapping[str, Row]]]] = {
     "transaction": transactions.several,
     "lock": locks.several,
+    "counter": counters.several,
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from coordination.observing.records import Intervention
 from coordination.transactions.records import RollUp, TransactionRecord
@@ -20,9 +20,10 @@ from dashboard.limits import (
     INTERVENTION_ROWS,
 )
 from dashboard.panels import Panel
-from dashboard.promises import ATOMICITY, EXCLUSION
-from dashboard.queries import waits
+from dashboard.promises import COUNTING, EXCLUSION, PROMISES
+from dashboard.queries import queues, waits
 from dashboard.queries.bounds import bounded
+from dashboard.queries.transactions import PREPARED
 from dashboard.queries.verdicts import (
     VerdictRow,
     ViolationRow,
@@ -57,7 +58,7 @@ class Attention:
     kind: str
     """`violation`, `in_doubt`, `stuck` or `heuristic`."""
     object: str
-    """`transaction` or `lock`."""
+    """`transaction`, `lock` or `counter`."""
     gid: str
     text: str
     since_ms: int
@@ -127,9 +128,10 @@ def read(now_ms: int) -> Overview:
     """Read it all; a handful of bounded queries."""
     now = _EPOCH + timedelta(milliseconds=now_ms)
     with bounded() as using:
-        broken = (
-            *violations(ATOMICITY, open_only=True, limit=ATTENTION_ROWS),
-            *violations(EXCLUSION, open_only=True, limit=ATTENTION_ROWS),
+        broken = tuple(
+            row
+            for name in PROMISES
+            for row in violations(name, open_only=True, limit=ATTENTION_ROWS)
         )
         records = verdicts()
         found = TransactionRecord.objects.using(using)
@@ -156,19 +158,21 @@ def rail(now_ms: int) -> dict[str, int]:
         doubt = _doubt(TransactionRecord.objects.using(using).all(), now)
         broken = open_violations()
         disputed = len(violations(EXCLUSION, open_only=True))
+        miscounted = len(violations(COUNTING, open_only=True))
     return {
         "doubt": doubt.count,
         "broken": broken,
         "disputed": disputed,
+        "miscounted": miscounted,
         "deadlocks": waits.deadlocked(),
+        "queues": queues.attention(),
     }
 
 
 def _in_doubt(records: QuerySet[TransactionRecord], now: datetime) -> QuerySet[TransactionRecord]:
-    prepared = Q(branches__contains=[{"vote": "yes", "actual": None}])
     before = now - timedelta(milliseconds=IN_DOUBT_AFTER_MS)
     undecided = records.filter(ended_at__isnull=True, outcome__isnull=True)
-    return undecided.filter(prepared, begun_at__lt=before).order_by("begun_at")
+    return undecided.filter(PREPARED, begun_at__lt=before).order_by("begun_at")
 
 
 def _doubt(records: QuerySet[TransactionRecord], now: datetime) -> Doubt:
@@ -187,7 +191,7 @@ def _attention(
     items = [
         Attention(
             kind="violation",
-            object="lock" if row.verdict == EXCLUSION else "transaction",
+            object=PROMISES[row.verdict].object,
             gid=row.gid,
             text=row.sentence,
             since_ms=row.found_ms,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, reduce
 from typing import Final, Self
 
 from django.db.models import BooleanField, F, Func, Q, TextField, Value
 from django.db.models.functions import Cast
 
 from coordination.transactions.records import TransactionRecord
+from coordination.transactions.types import Mode
 from dashboard.filtering import STATES, Filter, Term
 from dashboard.limits import COUNT_MAX
 from dashboard.queries.bounds import alias, bounded
@@ -19,6 +21,15 @@ from dashboard.queries.conditions import any_member_is, any_of, name_is, narrowe
 from dashboard.queries.listing import Listing, columns, matching
 from dashboard.rows import DisplayState, TransactionRow
 
+PREPARED: Final = reduce(
+    operator.or_,
+    (
+        Q(branches__contains=[{"vote": "yes", "actual": None, "mode": mode}])
+        for mode in Mode
+        if mode is not Mode.SAGA
+    ),
+)
+"""Records with a branch that holds durable work which only the outcome can end."""
 _COLUMNS: Final = columns(TransactionRecord)
 _UNDECIDED: Final = frozenset({DisplayState.VOTING, DisplayState.IN_DOUBT})
 _CURSOR: Final = re.compile(r"^([ou])\.(\d{1,17})\.([a-z0-9-]{1,64})$")
@@ -69,13 +80,12 @@ def several(gids: list[str]) -> dict[str, TransactionRow]:
 def counts(now_ms: int) -> dict[str, int]:
     """How many transactions are in each state, each count stopping at `COUNT_MAX`."""
     since = time_at(ms=now_ms) - timedelta(seconds=1)
-    prepared = Q(branches__contains=[{"vote": "yes", "actual": None}])
     tallies: dict[str, int] = {}
     with bounded() as using:
         records = TransactionRecord.objects.using(using)
         for state in STATES:
             if state == DisplayState.IN_DOUBT:
-                found = records.filter(prepared, outcome__isnull=True, begun_at__lt=since)
+                found = records.filter(PREPARED, outcome__isnull=True, begun_at__lt=since)
                 found = found.filter(ended_at__isnull=True)
             else:
                 found = records.filter(state=state)

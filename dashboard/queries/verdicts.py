@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db.models import QuerySet
-from django.urls import reverse
 
 from coordination.observing.records import Verdict, Violation
 from coordination.observing.types import VerdictState
-from dashboard.addresses import key_address
+from dashboard.addresses import address_of
 from dashboard.limits import VIOLATION_ROWS
-from dashboard.promises import ATOMICITY, EXCLUSION, PROMISES
+from dashboard.promises import ATOMICITY, PROMISES
 from dashboard.queries.bounds import alias
 from dashboard.rows import epoch_ms
 
@@ -76,7 +75,7 @@ class ViolationRow:
     pk: int
     verdict: str
     gid: str
-    """What broke it: a transaction's gid or a lock's key."""
+    """What broke it: a transaction's gid, or the key of a lock or counter."""
     branch_seq: int
     kind: str
     sentence: str
@@ -89,9 +88,7 @@ class ViolationRow:
     @property
     def address(self) -> str:
         """The page of what broke it."""
-        if self.verdict == EXCLUSION:
-            return key_address(self.gid)
-        return reverse("dashboard:transaction", args=[self.gid])
+        return address_of(PROMISES[self.verdict].object, self.gid)
 
     def wire(self) -> dict[str, Any]:
         """As JSON."""

@@ -12,10 +12,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboard import assets, texts, words
-from dashboard.addresses import key_address, lock_address
+from dashboard.addresses import key_address, lock_address, message_address, queue_address
 from dashboard.clock import now_ms
 from dashboard.lock_rows import LockRow
 from dashboard.lock_rows import owners as owners_of
+from dashboard.queue_rows import QueueRow
 from dashboard.rows import epoch_ms
 
 register = template.Library()
@@ -84,6 +85,68 @@ def lock_state(row: LockRow, name: str, extra: str = "") -> SafeString:
         icon(picture),
         word,
     )
+
+
+@register.simple_tag
+def queue_state(name: str, extra: str = "") -> SafeString:
+    """A queue's state: icon, word and colour."""
+    word, picture, hue, ended = words.QUEUE_STATES[name]
+    classes = " ".join(filter(None, ("st", "end" if ended and not extra else "", extra)))
+    return format_html(
+        '<span class="{}" data-s="{}">{}{}</span>', classes, hue, icon(picture), word
+    )
+
+
+@register.simple_tag
+def message_state(name: str, extra: str = "") -> SafeString:
+    """Where a message stands: icon, word and colour."""
+    word, picture, hue = words.MESSAGES.get(name, (name, "unknown", "unknown"))
+    classes = f"st {extra}".strip()
+    return format_html(
+        '<span class="{}" data-s="{}">{}{}</span>', classes, hue, icon(picture), word
+    )
+
+
+@register.filter
+def life_word(kind: str) -> str:
+    """What happened to a message."""
+    return words.LIFE.get(kind, (kind, "", ""))[0]
+
+
+@register.filter
+def life_icon(kind: str) -> str:
+    """The icon of what happened to a message."""
+    return words.LIFE.get(kind, ("", "unknown", ""))[1]
+
+
+@register.filter
+def life_hue(kind: str) -> str:
+    """The hue of what happened to a message."""
+    return words.LIFE.get(kind, ("", "", ""))[2]
+
+
+@register.filter
+def queue_url(row: QueueRow) -> str:
+    """The page of a queue."""
+    return queue_address(row.store, row.name)
+
+
+@register.simple_tag
+def queue_of(store: str, name: str) -> str:
+    """The page of the queue of this name."""
+    return queue_address(store, name)
+
+
+@register.simple_tag
+def message_of(store: str, message: str) -> str:
+    """The page of a message."""
+    return message_address(store, message)
+
+
+@register.filter
+def rate(value: float | None) -> str:
+    """Messages a second; a dash where it is not known."""
+    return texts.rate(value)
 
 
 @register.simple_tag

@@ -1,6 +1,7 @@
 """Clerks of the bank, who keep its locks busy: files of accounts, a vault, the closing of books.
 
-They change nothing; they show on the dashboard what locks look like that are fought over.
+They change no money; they show on the dashboard what locks look like that are fought over, and
+counters that live.
 """
 
 import logging
@@ -11,6 +12,12 @@ from collections.abc import Callable
 from coordination import election, lock, multilock, semaphore
 from coordination.exceptions import CoordinationError
 from coordination.locks.grant import Grant
+from examples.bank.tallies import (
+    count_a_look,
+    count_customers,
+    count_letters,
+    number_a_statement,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +57,10 @@ class Clerks:
             *[self._read_a_file] * 3,
             self._move_between_files,
             self._fetch_from_the_vault,
+            *[count_customers] * 3,
+            *[count_letters] * 2,
+            number_a_statement,
+            count_a_look,
         ]
         while not self._stop.is_set():
             try:

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Self
+from typing import Any, Self
 
 import structlog
 from django.db import InterfaceError, OperationalError, connections
@@ -180,7 +180,8 @@ class Load:
             branches = legs(choice, _read_holdings(choice))
             with tx:
                 for leg in branches:
-                    tx.enlist(leg.participant, **leg.arguments)
+                    arguments: dict[str, Any] = dict(leg.arguments)
+                    tx.enlist(leg.participant, **arguments)
         except exceptions.TransactionAborted as aborted:
             return Result.ABORTED, aborted.reason or "aborted"
         except exceptions.OutcomeUnknown:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
+from typing import Any
 
 from examples.bank.homes import DRAWERS, home_of, other_home
 from examples.bank.money import DEPOSIT_MAX, PAYMENT_MAX
@@ -66,7 +67,7 @@ class Leg:
     """One branch: its participant, that one's arguments, and what it adds to its database."""
 
     participant: str
-    arguments: Mapping[str, int]
+    arguments: Mapping[str, Any]
     cents: int
 
 

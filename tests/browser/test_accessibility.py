@@ -8,10 +8,12 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests.browser import queue_scenes
 from tests.browser.lock_scenes import a_story, entangled, every_state, past_deadlocks
 from tests.browser.pages import MARKS, live
 from tests.browser.transaction_scenes import broken, lively
 from tests.integration.dashboard_locks import Teller, lock_operator
+from tests.integration.dashboard_queues import queue_operator
 from tests.integration.dashboard_web import Web, operator
 
 pytestmark = MARKS
@@ -71,7 +73,14 @@ def test_pages_that_have_nothing_to_show(web: Web, open_look, transactional_db: 
         page.goto("/login/")
         found += broken_rules(page, "login")
     with open_look(web, lock_operator()) as page:
-        for address in ("/", "/transactions/", "/locks/", "/waits/", "/verdicts/atomicity/"):
+        for address in (
+            "/",
+            "/transactions/",
+            "/locks/",
+            "/queues/",
+            "/waits/",
+            "/verdicts/atomicity/",
+        ):
             live(page, address)
             found += broken_rules(page, f"{address} empty")
     assert_none(found)
@@ -114,6 +123,28 @@ def test_pages_of_locks(web: Web, open_look, transactional_db: None) -> None:
             live(page, address)
             found += broken_rules(page, address)
         found += dialogs(page, "lock", "ask", "force")
+    assert_none(found)
+
+
+def test_pages_of_queues(web: Web, open_look, transactional_db: None) -> None:
+    emails = queue_scenes.every_state()
+    letter = queue_scenes.a_past(emails)
+    queue_scenes.a_long_life(emails, letter)
+    found = []
+    with open_look(web, queue_operator()) as page:
+        for address in (
+            *("/", "/queues/", "/queues/?q=state:dead%20-name:x.*", "/queues/rabbitmq/sms"),
+            *("/queues/redis/ledger.feed", "/queues/database/invoices"),
+        ):
+            live(page, address)
+            found += broken_rules(page, address)
+        live(page, f"/message/redis/{letter}")
+        found += broken_rules(page, "message")
+        found += dialogs(page, "message", "requeue", "transfer", "discard")
+        live(page, "/queues/redis/emails")
+        expect(page.locator("#letters tbody tr")).to_have_count(5)
+        found += broken_rules(page, "queue")
+        found += dialogs(page, "queue", "pause", "redrive", "move", "purge")
     assert_none(found)
 
 

@@ -152,6 +152,7 @@ def unmoving(page: Page) -> list[list[str]]:
     found: list[list[str]] = page.eval_on_selector_all(
         "#rows tr",
         """(all) => all.map((row) => [row.dataset.id, ...[...row.cells]
-            .map((cell) => cell.innerText).filter((text) => !/^[\\d.]+ s$/.test(text.trim()))])""",
+            .map((cell) => cell.innerText.trim())
+            .filter((text) => !/^(\\d+ min )?[\\d.]+ s$/.test(text))])""",
     )
     return found

@@ -34,6 +34,18 @@ def counting(alias: str, name: str, *, seconds: float) -> Callable[[Told], None]
     return work
 
 
+def incrementing(alias: str, name: str, *, times: int) -> Callable[[Told], None]:
+    """Add 1 by looking and comparing, again and again, until so many have succeeded."""
+
+    def work(told: Told) -> None:
+        c, done = counter(name, using=alias), 0
+        while done < times:
+            value = c.get()
+            done += c.compare_and_set(value, value + 1)
+
+    return work
+
+
 def changing(alias: str, name: str, *, seconds: float) -> Callable[[Told], None]:
     """Add, set, compare and set, and look; tell what came of each."""
 

@@ -105,6 +105,16 @@ def test_the_sum_is_the_number_of_op_ids_whoever_is_killed(
     assert c.read() == (len(begun), len(begun))
 
 
+def test_processes_that_compare_and_set_in_loops_lose_no_change(
+    using: str, name: str, start: Callable[[Callable[[Told], None]], Agent]
+) -> None:
+    counter(name, using=using).get()
+    agents = [start(counter_agents.incrementing(using, name, times=25)) for _ in range(AGENTS)]
+    for agent in agents:
+        agent.wait()
+    assert counter(name, using=using).read() == (25 * AGENTS, 25 * AGENTS)
+
+
 def test_a_history_with_stops_and_kills_is_linearizable(
     using: str, name: str, start: Callable[[Callable[[Told], None]], Agent]
 ) -> None:

@@ -132,3 +132,31 @@ def test_no_message_is_lost_or_acked_twice(
     log = tmp_path / "drained"
     drain(q, Told(log), wait=2 * VISIBILITY_S)
     check(q, using, [*agents, Agent(0, log, ended=True)])
+
+
+@pytest.mark.parametrize("technology", ["postgresql", "sqlite"])
+def test_whoever_is_killed_between_taking_and_acking_loses_nothing(
+    request: pytest.FixtureRequest, tmp_path: Path, technology: str
+) -> None:
+    using: str = request.getfixturevalue(f"{technology}_queues")
+    q = queue("work", using=using, visibility=VISIBILITY_S)
+    ids = q.publish_many(range(5))
+    connections.close_all()
+
+    def take(told: Told) -> None:
+        for message in queue("work", using=using).reserve(batch=5):
+            told.line("took", message.id)
+        signal.raise_signal(signal.SIGKILL)
+
+    agent = start(tmp_path / "agent", take)
+    assert agent.wait() == -signal.SIGKILL
+    assert agent.told("took") == ids
+    again: dict[str, int] = {}
+    while len(again) < 5:
+        for message in q.reserve(wait=5):
+            again[message.id] = message.attempts
+            message.ack()
+    assert sorted(again) == sorted(ids)
+    assert set(again.values()) == {2}
+    assert q.stats().held == 0
+    balanced(q)

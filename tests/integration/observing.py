@@ -34,6 +34,15 @@ def hold(cents: int = 40, spend: int = 40) -> str:
     return tx.gid
 
 
+def pay(cents: int = 40, spend: int = 40) -> str:
+    """Take money from bank_b, then spend it in bank_a; a `spend` below -100 is voted down."""
+    tx = distributed_transaction("pay", protocol="saga")
+    with suppress(TransactionAborted), tx:
+        tx.enlist("test.b.pay", cents=cents)
+        tx.enlist("test.a.add", cents=spend)
+    return tx.gid
+
+
 def a_feed() -> Feed:
     """A feed of its own in the tests' Redis."""
     mailbox = conf.current().transactions.mailbox

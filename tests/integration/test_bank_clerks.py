@@ -1,13 +1,15 @@
-"""The demo's clerks: they take locks of every kind, and stop when they are told to."""
+"""The demo's clerks: they take locks of every kind, count, and stop when they are told to."""
 
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from coordination import counter
 from coordination.locks.stores import lock_store
 from coordination.locks.types import Kind
 from examples.bank.clerks import Clerks
+from examples.bank.tallies import CHAIRS
 from tests.contract.locks.asking import until
 from tests.integration.own_redis import OwnRedis, own_redis
 
@@ -33,10 +35,12 @@ def kinds(own: OwnRedis) -> set[str]:
 def test_clerks_take_locks_of_every_kind_and_leave_none_behind(own: OwnRedis) -> None:
     clerks = Clerks(6)
     clerks.start()
-    until(lambda: kinds(own) == {Kind.LOCK, Kind.SEMAPHORE, Kind.ELECTION}, within_s=30)
+    every = {Kind.LOCK, Kind.SEMAPHORE, Kind.ELECTION, "counter"}
+    until(lambda: kinds(own) == every, within_s=30)
     clerks.stop(within_s=10)
 
     assert own.client().keys("*:held:*") == []
+    assert 0 <= counter("branch:customers").get() <= CHAIRS
     assert lock_store("redis").contended() == []
 
 

@@ -5,11 +5,13 @@ from http import HTTPStatus
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 
 from coordination.observing.records import Verdict, Violation
 from coordination.transactions.records import TransactionRecord
+from coordination.transactions.tables import Branch, Transaction
 from dashboard import panels
 from tests.integration.dashboard_stories import Story, heuristic, in_doubt, many, observe
 from tests.integration.dashboard_web import make_user, operator, viewer
@@ -47,6 +49,8 @@ def actions(gid: str) -> dict[str, str]:
     return {
         "retry": reverse("dashboard:transaction-retry", args=[gid]),
         "resolve": reverse("dashboard:transaction-resolve", args=[gid]),
+        "retry all": reverse("dashboard:transaction-retry-all", args=[gid]),
+        "heuristic": reverse("dashboard:transaction-acknowledge", args=[gid]),
         "acknowledge": reverse("dashboard:verdict-acknowledge", args=["atomicity"]),
     }
 
@@ -188,6 +192,34 @@ def test_retry_sends_again_and_is_recorded() -> None:
     gid = begin_undecided()
     answer = client_of(operator()).post(f"/transactions/{gid}/retry", follow=True)
     assert "Sent again." in answer.content.decode()
+
+
+def test_what_is_stuck_is_explained_and_all_that_waits_is_sent_again() -> None:
+    gid = begin_undecided()
+    Transaction.objects.filter(gid=gid).update(deadline_at="2020-01-01T00:00Z")
+    shown = client_of(viewer()).get(f"/transactions/{gid}/").content.decode()
+    assert "its deadline has passed" in shown
+    assert "Retry all that waits" not in shown
+
+    client = client_of(operator())
+    assert "Retry all that waits" in client.get(f"/transactions/{gid}/").content.decode()
+    answer = client.post(f"/transactions/{gid}/retry-all", follow=True)
+    assert "Sent again: 1." in answer.content.decode()
+
+
+def test_a_heuristic_outcome_is_acknowledged_from_its_page() -> None:
+    gid = begin_undecided()
+    Transaction.objects.filter(gid=gid).update(outcome="aborted", ended_at=Now(), heuristic="mixed")
+    Branch.objects.filter(transaction=gid).update(actual="heuristic_commit")
+    TransactionRecord.objects.filter(gid=gid).update(ended_at=Now(), heuristic="mixed")
+    client = client_of(operator())
+    assert "to be acknowledged" in client.get(f"/transactions/{gid}/").content.decode()
+
+    short = client.post(f"/transactions/{gid}/acknowledge", {"reason": "ok"}, follow=True)
+    assert "10 to 500 characters" in short.content.decode()
+    answer = client.post(f"/transactions/{gid}/acknowledge", {"reason": REASON}, follow=True)
+    assert "Acknowledged: 2." in answer.content.decode()
+    assert "to be acknowledged" not in answer.content.decode()
 
 
 def broken(gid: str, **fields: object) -> Violation:

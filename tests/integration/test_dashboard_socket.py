@@ -175,5 +175,7 @@ def test_hello_says_what_the_user_may_do(web: Web) -> None:
     with tab(web, session_of(viewer())) as mine:
         hello = mine.next("hello")
 
-    assert hello["perms"] == {"resolve": False, "ask": False, "force": False}
+    assert hello["perms"] == dict.fromkeys(
+        ("resolve", "ask", "force", "adjust", "reset", "pause", "purge"), False
+    )
     assert abs(hello["server_time"] - time.time() * 1000) < 60_000

@@ -242,12 +242,12 @@ def test_one_thread_serves_all_waiters(store: RedisStore, decider: Mailbox) -> N
             ready.wait()
             results[gid] = expectation.wait(until=_soon(), poll=Row().read)
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     threads = [threading.Thread(target=work, args=(gid,)) for gid in gids]
     for thread in threads:
         thread.start()
     ready.wait()
-    assert threading.active_count() - before == 51
+    assert len(set(threading.enumerate()) - before) == 51
     for gid in reversed(gids):
         decider.deliver(waiter.address, gid, Outcome.COMMITTED, gid)
     for thread in threads:

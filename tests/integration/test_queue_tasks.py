@@ -77,6 +77,9 @@ def test_bad_input_is_answered() -> None:
     refused(tasks.publish("a", "x", op_id="1", eta="soon"), "invalid_argument", "ISO 8601")
     refused(tasks.publish("a", "x", op_id="1", ttl=5), "invalid_argument", "ttl")
     refused(tasks.reserve("a", op_id="1", batch=0), "invalid_argument", "batch")
+    refused(tasks.reserve("a", op_id="1", wait=5), "invalid_argument", "'wait'")
+    refused(tasks.ack("a", ["x"], op_id="1", delay=5), "invalid_argument", "'delay'")
+    refused(tasks.nack("a", ["x"], op_id="1", wait=5), "invalid_argument", "'wait'")
     refused(tasks.ack("a", ["nonsense"], op_id="1"), "invalid_argument", "receipt")
     refused(tasks.ack("a", {"x": 1}, op_id="1"), "invalid_argument", "list of str")  # type: ignore[arg-type]
     zookeeper = tasks.reserve("a", op_id="1", using="zookeeper")

@@ -240,6 +240,47 @@ def test_a_message_for_a_queue_that_was_deleted_is_unroutable(q: Queue, node: No
     assert one(q).body == "z"
 
 
+def test_a_publisher_makes_a_queue_anew_that_was_deleted(q: Queue, node: Node) -> None:
+    q.publish("x")
+    with node.client() as channel:
+        channel.queue_delete(QUEUE + q.name)
+    with pytest.raises(Unroutable, match="not on the server"):
+        q.publish("y")
+    q.publish("z")
+    assert one(q).body == "z"
+
+
+def test_a_dead_letter_queue_that_was_deleted_is_made_anew_and_takes_the_letter(
+    q: Queue, node: Node
+) -> None:
+    letters = queue(f"{q.name}.dlq", using="rabbitmq")
+    q.publish_many(["first", "second"])
+    one(q).reject()
+    until(lambda: q.stats().dead == 1)
+    with node.client() as channel:
+        channel.queue_delete(QUEUE + letters.name)
+    assert q.stats().dead == 0
+    with node.client() as channel:
+        channel.queue_delete(QUEUE + letters.name)
+    one(q).reject(error="nonsense")
+    until(lambda: q.stats().dead == 1)
+    (letter,) = drained(letters)
+    assert (letter.body, letter.source, letter.error) == ("second", q.name, "nonsense")
+    with node.client() as channel:
+        channel.queue_delete(QUEUE + letters.name)
+    assert q.redrive() == 0
+
+
+def test_a_queue_of_delays_that_was_deleted_is_made_anew(q: Queue, node: Node) -> None:
+    q.publish("x")
+    one(q).nack(delay=0.064)
+    message = one(q)
+    with node.client() as channel:
+        channel.queue_delete("concord.delay.64")
+    message.nack(delay=0.064)
+    assert one(q).attempts == 3
+
+
 def test_a_queue_of_somebody_else_is_told(q: Queue, node: Node) -> None:
     with node.client() as channel:
         channel.queue_declare(QUEUE + q.name, durable=True, auto_delete=False)

@@ -113,6 +113,48 @@ def test_a_first_copy_that_comes_after_the_repetition_is_not_counted(own: OwnRed
     store.close()
 
 
+@pytest.mark.parametrize("step_s", [21, 3_600, -3_600])
+def test_a_call_counts_once_though_the_clock_was_set_before_its_repetition(
+    own: OwnRedis, step_s: int
+) -> None:
+    store, cell = cell_of(own)
+    earlier, lost, later = (Change(Verb.ADD, id_, 1) for id_ in ("earlier", "lost", "later"))
+    for change in (earlier, lost, later):
+        script = cell._script(change)
+        told = script(*cell._told(change))
+    with own.client() as client:
+        stream = f"{shard_prefix(shard_of('a'))}events"
+        entries = client.xrange(stream)
+        client.delete(stream)
+        for id_, fields in entries:
+            moved = int(id_.partition("-")[0]) - step_s * 1_000_000
+            client.xadd(stream, fields, id=f"{moved}-0")
+    assert cell._answer(script(*cell._told(lost, again=True))).value == 2
+    assert cell._answer(told).value == cell.read().value == 3
+    store.close()
+
+
+def test_a_repetition_looks_no_further_back_than_a_call_may_take(own: OwnRedis) -> None:
+    store, cell = cell_of(own)
+    lost, repeated = Change(Verb.ADD, "lost", 1), Change(Verb.ADD, "never", 1)
+    script = cell._script(lost)
+    script(*cell._told(lost))
+    with own.client() as client:
+        stream = f"{shard_prefix(shard_of('a'))}events"
+        ((id_, fields),) = client.xrange(stream)
+        at = int(id_.partition("-")[0])
+        client.delete(stream)
+        # One change a second and a half, for long.
+        adding = client.pipeline()
+        for number in range(2_000, 0, -1):
+            adding.xadd(stream, fields, id=f"{at - number * 1_500_000}-0")
+        adding.execute()
+        cell._answer(script(*cell._told(repeated, again=True)))
+        assert client.info("commandstats")["cmdstat_xrevrange"]["calls"] == 1
+    assert cell.read().value == 2
+    store.close()
+
+
 def test_where_nothing_tells_any_more_the_outcome_is_unknown_and_stays_so(own: OwnRedis) -> None:
     store, cell = cell_of(own)
     many = [Change(Verb.ADD, f"other-{number}", 1) for number in range(10_200)]

@@ -339,6 +339,37 @@ def test_a_consumer_outlives_a_restart_and_acks_what_it_did_meanwhile(
     balanced(q)
 
 
+def test_a_consumer_that_began_while_its_store_was_away_keeps_leases(
+    own: OwnRedis, threads: ThreadPoolExecutor
+) -> None:
+    own.kill()
+    q = queue("a", visibility=1)
+    stop, seen = threading.Event(), list[int]()
+
+    def handler(message: Delivery) -> None:
+        seen.append(message.attempts)
+        threading.Event().wait(2.5)
+
+    running = threads.submit(q.run, handler, concurrency=2, stop=stop)
+    try:
+        threading.Event().wait(1)
+        own.start()
+        until(lambda: published(q))
+        until(lambda: bool(seen) and q.stats().held == 0)
+    finally:
+        stop.set()
+        running.result(timeout=20)
+    assert seen == [1]
+
+
+def published(q: Queue) -> bool:
+    try:
+        q.publish("long")
+    except StoreUnavailable:
+        return False
+    return True
+
+
 def test_a_large_batch_and_large_bodies_come_whole(own: OwnRedis) -> None:
     own.kill()
     own.start()

@@ -12,6 +12,9 @@ from pytest_django import Settings
 from coordination import Message, queue
 from coordination.exceptions import NotSupportedByStore, QueueFull, StoreUnavailable
 from coordination.queues.api import Queue
+from coordination.queues.stores.sqlite_sweeping import DIED_IN
+from coordination.queues.stores.sqlite_turn import OF_GROUP, SELECT
+from coordination.queues.stores.sqlite_verbs import OF_RECEIPT, READY
 from tests.contract.queues.taking import balanced, drained, one, until
 from tests.databases import ALIASES, _django_db_helper
 from tests.queue_stores import SQLITE, sqlite_queues
@@ -133,3 +136,23 @@ def test_every_change_leaves_an_event(q: Queue) -> None:
     assert kinds == [
         *("queue.declared", "message.published", "message.taken", "message.acked"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("where", "values", "found_by"),
+    [
+        (f"{OF_GROUP}(0, 1, 4) LIMIT 1", (1, "g"), "concord_queue_group (<expr>=? AND grp=? AND"),
+        (f"{OF_GROUP}(3) ORDER BY seq LIMIT 1", (1, "g"), "concord_queue_group (<expr>=? AND grp="),
+        (DIED_IN, (1, "a", 9, 9), "concord_queue_source (<expr>=? AND source=? AND seq<?)"),
+        (READY, (1, 0, 9, 9), "(queue_id=? AND stage=?)"),
+        (OF_RECEIPT, (1, 9, "op", 1), "concord_queue_taken (<expr>=?)"),
+    ],
+    ids=["one of a group", "next of a group", "letters of a queue", "ready", "of a receipt"],
+)
+def test_messages_are_found_by_an_index_that_holds_no_others(
+    q: Queue, where: str, values: tuple[object, ...], found_by: str
+) -> None:
+    q.publish_many([Message(n, group=f"g{n}") for n in range(100)])
+    connections[SQLITE].ensure_connection()
+    plan = connections[SQLITE].connection.execute(f"EXPLAIN QUERY PLAN {SELECT}{where}", values)
+    assert found_by in "\n".join(detail for *_, detail in plan)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from coordination.kernel.events import Event
 from coordination.locks.events import LockEvent
-from coordination.locks.following import Place, follow
 from coordination.locks.foreign import Page, Recorded
 from coordination.locks.projection import apply, fold
 from coordination.locks.record import Record, state_of
 from coordination.locks.types import Kind, Resource
+from coordination.observing.streams import Place, follow
 from tests.unit.lock_histories import KEY, History, histories
 
 

@@ -20,7 +20,7 @@ from coordination import conf
 from coordination.connections import database
 from coordination.connections.database import ConnectionLost, Statement, StatementRefused
 from coordination.connections.postgresql_pool import CONNECT_MS, DEADLINE_MS, Pool
-from coordination.counters.events import past
+from coordination.counters.events import note_of, past
 from coordination.counters.types import (
     KEPT_MS,
     KINDS,
@@ -52,7 +52,10 @@ SELECT kind, version, (extract(epoch FROM at) * 1000000)::bigint, node, data::te
 FROM concord_event WHERE object = 'counter' AND name = ANY (string_to_array({}, E'\\n'))
 ORDER BY at DESC, version DESC LIMIT {}
 """
-CHANGE = "SELECT * FROM concord_counter_change({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})"
+CHANGE = """
+SELECT * FROM concord_counter_change(
+    {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}::jsonb)
+"""
 CHANGE_MANY = "SELECT * FROM concord_counter_change_many({}, {}, {}, {}, {}, {}::jsonb)"
 FORGET = "SELECT concord_counter_forget()"
 
@@ -175,6 +178,7 @@ class PostgresCell:
         return (
             *(self._shard(change), change.verb.value, KINDS[change.verb], change.number),
             *(change.expected, change.id, change.said, kept_ms),
+            json.dumps(note_of(self._rules, change)),
         )
 
     def _shard(self, change: Change) -> int:

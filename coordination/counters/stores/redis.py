@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from coordination import conf
 from coordination.connections.redis import Command, RedisStore, Script
-from coordination.counters.events import parse_packed
+from coordination.counters.events import fragment, note_of, parse_packed
 from coordination.counters.types import (
     KEPT_MS,
     KINDS,
@@ -44,7 +44,7 @@ _ENDINGS = {ending.encode(): ending for ending in Ending}
 def source(verb: str) -> str:
     """The Lua of one verb."""
     text = (_HERE / f"{verb}.lua").read_text()
-    for part in ("again", "tell"):
+    for part in ("again", "tell", "holds"):
         text = text.replace(f"--#{part}\n", (_HERE / f"{part}.lua").read_text())
     return text
 
@@ -77,9 +77,11 @@ class RedisCell:
         # A space is in neither of them, so that no two pairs come to one key.
         self._answers = f"{shard}answer:{rules.name} "
         self._events = f"{shard}events"
+        self._held = f"{shard}held:{rules.name}"
         self._ruled = f"{rules.initial} {rules.lowest} {rules.highest}"
         plain = (rules.initial, rules.lowest, rules.highest) == (0, -INTEGER_MAX, INTEGER_MAX)
         self._add_ruled = "" if plain else self._ruled
+        self._note = fragment(note_of(rules))
         self._kept_ms = conf.current().op_id_ttl_ms
 
     def read(self) -> Reading:
@@ -147,12 +149,13 @@ class RedisCell:
     def _told(self, change: Change, *, again: bool = False) -> tuple[Command, Command]:
         """Keys and arguments as add.lua and change.lua declare them."""
         kept = self._kept_ms if change.op_id else AGAIN if again else ""
-        keys = (self._value, self._answers + change.id, self._events)
+        keys = (self._value, self._answers + change.id, self._events, self._held)
         common = (self._rules.name, self._store.node, change.id, kept)
+        note = fragment(note_of(self._rules, change)) if change.actor else self._note
         if change.verb is Verb.ADD:
-            return keys, (*common, change.number, self._add_ruled)
+            return keys, (*common, change.number, self._add_ruled, note)
         expected = "" if change.expected is None else change.expected
-        own = (KINDS[change.verb], change.number, expected, change.said, self._ruled)
+        own = (KINDS[change.verb], change.number, expected, change.said, self._ruled, note)
         return keys, (*common, *own)
 
     def _repeated(self, begun: float, unknown: OutcomeUnknown, call: Callable[[int], T]) -> T:

@@ -1,6 +1,6 @@
 """Counters in ZooKeeper: a node's version guards every change. For few and precious names.
 
-/concord/counters/<name>             what stands, see `_State`
+/concord/counters/<name>             what stands, see `State`
 /concord/counters/<name>/e/<version> the event of a version, the last of them
 /concord/counters/<name>/o/<n>/<id>  what became of a call with an op id
 
@@ -13,9 +13,9 @@ import json
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from coordination import conf
@@ -31,7 +31,8 @@ from coordination.connections.zookeeper_requests import (
     Sync,
     Write,
 )
-from coordination.counters.events import past
+from coordination.counters.events import note_of, past
+from coordination.counters.holding import Room, room_of
 from coordination.counters.machine import decide
 from coordination.counters.types import KINDS, Answer, Change, Ending, Past, Reading, Rules
 from coordination.exceptions import CoordinationError, OutcomeUnknown, StoreUnavailable
@@ -46,7 +47,7 @@ BASE_MS, CAP_MS = 2, 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _State:
+class State:
     """What stands in a counter's node."""
 
     value: int
@@ -56,16 +57,24 @@ class _State:
     those before that are removed."""
     since_ms: int = 0
     """When that node was begun, by the leader's clock, or earlier."""
+    held: Mapping[str, int | None] = field(default_factory=dict)
+    """Branch of an open transaction → what it may add; None once it has, see `zookeeper_holds`."""
 
     def packed(self) -> bytes:
         """As it stands in the node."""
-        return json.dumps([self.value, self.version, self.calls, self.since_ms]).encode()
+        stands = [self.value, self.version, self.calls, self.since_ms]
+        return json.dumps([*stands, self.held] if self.held else stands).encode()
+
+    @property
+    def room(self) -> Room:
+        """What open transactions hold of it."""
+        return room_of(amount for amount in self.held.values() if amount is not None)
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """A counter as it was read."""
 
-    state: _State
+    state: State
     version: int
     """Of its node; -1 when there is none."""
     written_ms: int
@@ -103,12 +112,12 @@ class ZooKeeperCell:
 
     def read(self) -> Reading:
         """As it stands."""
-        state = _Trial(self._store, self._rules, self._path).look().state
+        state = Trial(self._store, self._rules, self._path).look().state
         return Reading(state.value, state.version)
 
     def change(self, change: Change) -> Answer:
         """Apply it; or the answer that the first call with its id got."""
-        return _Trial(self._store, self._rules, self._path).apply(change)
+        return Trial(self._store, self._rules, self._path).apply(change)
 
     def change_many(self, changes: Sequence[Change]) -> list[Answer | CoordinationError]:
         """Apply several, each by itself and in this order, one after the other."""
@@ -117,7 +126,7 @@ class ZooKeeperCell:
         until = time.monotonic() + self._store.deadline_ms / 1000
         for change in changes:
             try:
-                trial = _Trial(self._store, self._rules, self._path, until=until)
+                trial = Trial(self._store, self._rules, self._path, until=until)
                 answers.append(trial.apply(change))
             except CoordinationError as error:
                 answers.append(error)
@@ -125,7 +134,7 @@ class ZooKeeperCell:
 
     def history(self, limit: int) -> list[Past]:
         """The last changes, the newest first."""
-        trial = _Trial(self._store, self._rules, self._path)
+        trial = Trial(self._store, self._rules, self._path)
         last = trial.look().state.version
         versions = range(last, max(0, last - limit), -1)
         found: list[Past] = []
@@ -138,7 +147,7 @@ class ZooKeeperCell:
         return found
 
 
-class _Trial:
+class Trial:
     """One call, until its deadline."""
 
     def __init__(
@@ -176,15 +185,16 @@ class _Trial:
             refusals += 1
             self._pause(refusals)
 
-    def look(self) -> _Seen:
+    def look(self) -> Seen:
         """The counter as it stands; one that nobody has written is `initial`."""
         _, found = self._ask(Sync(self._path), Get(self._path))
         if isinstance(found, ZooKeeperRefused):
-            return _Seen(_State(value=self._rules.initial), -1, 0)
+            return Seen(State(value=self._rules.initial), -1, 0)
         data, stat = found
-        value, version, calls, since_ms = json.loads(data)
-        state = _State(value=value, version=version, calls=calls, since_ms=since_ms)
-        return _Seen(state, stat.version, stat.mtime_ms)
+        value, version, calls, since_ms, *holds = json.loads(data)
+        held = holds[0] if holds else {}
+        state = State(value=value, version=version, calls=calls, since_ms=since_ms, held=held)
+        return Seen(state, stat.version, stat.mtime_ms)
 
     def event(self, version: int) -> Past | None:
         """The change that made a version; None when it is not kept any more."""
@@ -205,7 +215,7 @@ class _Trial:
         if change.op_id and (known := self._known(change, seen)) is not None:
             return known
         state = seen.state
-        answer = decide(self._rules, Reading(state.value, state.version), change)
+        answer = decide(self._rules, Reading(state.value, state.version), change, state.room)
         if answer.ending is not Ending.DONE and not change.op_id:
             return answer
         new = replace(state, value=answer.value, version=answer.version)
@@ -231,7 +241,7 @@ class _Trial:
             self._forget(new.calls - 1)
         return answer
 
-    def _steps(self, change: Change, seen: _Seen, new: _State, answer: Answer) -> list[Step]:
+    def _steps(self, change: Change, seen: Seen, new: State, answer: Answer) -> list[Step]:
         path, fresh = self._path, seen.version < 0
         steps: list[Step] = [Create(path=path, data=new.packed())]
         if fresh:
@@ -242,7 +252,7 @@ class _Trial:
             if new.calls != seen.state.calls:
                 steps.append(Create(path=f"{path}/o/{new.calls}"))
         if answer.ending is Ending.DONE:
-            event = {
+            event = note_of(self._rules, change) | {
                 "kind": KINDS[change.verb],
                 "id": change.id,
                 "node": self._store.node,
@@ -258,7 +268,7 @@ class _Trial:
             steps.append(Create(path=f"{path}/o/{new.calls}/{quoted(change.id)}", data=told))
         return steps
 
-    def _applied(self, change: Change, seen: _Seen) -> Answer | None:
+    def _applied(self, change: Change, seen: Seen) -> Answer | None:
         """The answer of a commit that turns out to have been applied."""
         for version, answer in list(self._unsure.items()):
             if version > seen.state.version:
@@ -271,7 +281,7 @@ class _Trial:
             del self._unsure[version]
         return None
 
-    def _known(self, change: Change, seen: _Seen) -> Answer | None:
+    def _known(self, change: Change, seen: Seen) -> Answer | None:
         """What is remembered of the first call with this id."""
         places = {seen.state.calls, max(0, seen.state.calls - 1)}
         name = quoted(change.id)
@@ -281,7 +291,7 @@ class _Trial:
                 return Answer(Ending(ending), value, version, said)
         return None
 
-    def _is_old(self, seen: _Seen) -> bool:
+    def _is_old(self, seen: Seen) -> bool:
         return seen.written_ms - seen.state.since_ms > conf.current().op_id_ttl_ms
 
     def _make_way(self, refused: ZooKeeperRefused) -> None:

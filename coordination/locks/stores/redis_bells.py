@@ -6,6 +6,10 @@ was handed to it. A message may be lost, so everybody is woken whenever the conn
 A thread that waits reads the connection itself and rings for the others, so that it is not woken by
 way of another thread. While it does not, or where only tasks of event loops wait, a thread of ours
 reads in its place.
+
+Whose turn it is to read is no lock: a signal's handler may raise between any two steps of the main
+thread, and a lock that was taken just then would never be released. The turn is the bell of whoever
+reads, so one that does not hang any more is nobody's turn.
 """
 
 import logging
@@ -59,8 +63,10 @@ class RedisBells:
         self._bells = Bells()
         self._mutex = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._reading = threading.Lock()
-        """Of whoever reads the subscription."""
+        self._turn: dict[None, Bell] = {}
+        """The bell of whoever reads the subscription."""
+        self._own: Bell | None = None
+        """Of our own thread: rung when a turn is over."""
         self._heard = []
         # Bells that nobody holds any more close it instead of leaving it to chance.
         weakref.finalize(self, _close, self._heard).atexit = False
@@ -78,7 +84,7 @@ class RedisBells:
     @contextmanager
     def hung(self, id_: str, claiming: Claiming | None = None) -> Iterator[Bell]:
         """The bell of one request; it rings at once unless somebody listened all the time."""
-        bell = RedisBell(self, claiming)
+        bell = RedisBell(self, id_, claiming)
         with self._bells.hung(id_, bell):
             if bell.loop is not None:
                 self.read_elsewhere()
@@ -87,23 +93,43 @@ class RedisBells:
     def wait(self, bell: Bell, seconds: float) -> bool:
         """Whether the bell of this thread rang; reads meanwhile, unless somebody does already."""
         until = time.monotonic() + seconds
-        if not self._reading.acquire(blocking=False):
-            return Bell.wait(bell, seconds)
         try:
+            if not self._takes_turn(bell):
+                return Bell.wait(bell, seconds)
             while not bell.rang and (left_s := until - time.monotonic()) > 0:
                 self._read(min(left_s, LOOK_S), connect_s=left_s)
         except CoordinationError:
             # Whoever asks after this is told what is wrong.
             Bell.wait(bell, max(0.0, min(until - time.monotonic(), AGAIN_S)))
         except BaseException:
-            # A message may have been read and not passed on: who listens anew rings for everybody.
-            _close(self._heard)
+            if self._turn.get(None) is bell:
+                # A message may have been read and not passed on: who listens anew rings for all.
+                _close(self._heard)
             raise
         finally:
-            self._reading.release()
-            if len(self._bells) > 1:
-                self.read_elsewhere()
+            if self._turn.get(None) is bell:
+                self._turn.pop(None)
+                if self._own is not None:
+                    self._own.ring()
+                if len(self._bells) > 1:
+                    self.read_elsewhere()
         return Bell.wait(bell, 0)
+
+    def _takes_turn(self, bell: Bell) -> bool:
+        """Whether it is the turn of `bell` to read, from now on."""
+        holder = self._turn.setdefault(None, bell)
+        if holder is bell or self._may_read(holder):
+            return holder is bell
+        with self._mutex:
+            # Of two who find the same one gone, the second must not end the turn of the first.
+            if self._turn.get(None) is holder:
+                _close(self._heard)
+                self._turn.pop(None)
+        return self._turn.setdefault(None, bell) is bell
+
+    def _may_read(self, holder: Bell) -> bool:
+        """Whether whoever took the turn is still there to give it back."""
+        return not isinstance(holder, RedisBell) or self._bells.hangs(holder.id, holder)
 
     def read_elsewhere(self) -> None:
         """Let a thread read as soon as nobody else does."""
@@ -114,11 +140,10 @@ class RedisBells:
                 self._thread = thread
 
     def _run(self) -> None:
+        self._own = own = Bell()
         while True:
             try:
-                with self._reading:
-                    while self._bells:
-                        self._read(LOOK_S)
+                self._read_while_needed(own)
             except CoordinationError:
                 # Whoever waits looks for himself, and is told what is wrong.
                 threading.Event().wait(AGAIN_S)
@@ -127,6 +152,17 @@ class RedisBells:
                 threading.Event().wait(AGAIN_S)
             if not self._bells and self._leave():
                 return
+
+    def _read_while_needed(self, own: Bell) -> None:
+        try:
+            while self._bells:
+                if self._takes_turn(own):
+                    self._read(LOOK_S)
+                else:
+                    own.wait(LOOK_S)
+        finally:
+            if self._turn.get(None) is own:
+                self._turn.pop(None)
 
     def _leave(self) -> bool:
         """End the thread, unless somebody came just now."""
@@ -161,9 +197,10 @@ class RedisBells:
 class RedisBell(Bell):
     """Of one waiter for a lock in Redis."""
 
-    def __init__(self, bells: RedisBells, claiming: Claiming | None) -> None:
+    def __init__(self, bells: RedisBells, id_: str, claiming: Claiming | None) -> None:
         super().__init__()
         self._of = bells
+        self.id = id_
         self._claiming = claiming
 
     def wait(self, seconds: float) -> bool:

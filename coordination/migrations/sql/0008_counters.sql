@@ -5,7 +5,8 @@
 -- snapshot for each statement, so what follows sees all that earlier owners of the row did, their
 -- answers too. Whoever locks several rows of one counter goes by their shard.
 --
--- p_node says who calls, as "store node". A call with p_kept_ms 0 is not remembered.
+-- p_node says who calls, as "store node". A call with p_kept_ms 0 is not remembered. p_note is what an
+-- event says besides: what the counter was declared with, and who changed it by hand.
 
 
 -- concord_counter_open: the row of a shard, locked; made if need be, behind that of shard 0.
@@ -29,7 +30,7 @@ END $$;
 
 -- concord_counter_write: write a row, which is locked, with its event.
 CREATE FUNCTION concord_counter_write(
-    INOUT c concord_counter, p_node text, p_kind text, p_call text, p_value bigint
+    INOUT c concord_counter, p_node text, p_kind text, p_call text, p_value bigint, p_note jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
     before bigint := c.value;
@@ -39,11 +40,12 @@ BEGIN
     UPDATE concord_counter r SET value = c.value, version = c.version
         WHERE r.name = c.name AND r.shard = c.shard;
     -- An older event of this version is one of a row that somebody deleted past Concord.
-    INSERT INTO concord_event (kind, object, name, version, at, node, data)
+    INSERT INTO concord_event (kind, object, name, version, at, node, actor, data)
     VALUES (p_kind, 'counter',
         concat_ws(' ', split_part(p_node, ' ', 1), c.name, nullif(c.shard, 0)), c.version,
-        clock_timestamp(), split_part(p_node, ' ', 2),
-        jsonb_build_object('id', p_call, 'before', before, 'after', c.value, 'shard', c.shard))
+        clock_timestamp(), split_part(p_node, ' ', 2), coalesce(p_note->>'actor', ''),
+        p_note || jsonb_build_object(
+            'id', p_call, 'before', before, 'after', c.value, 'shard', c.shard))
     ON CONFLICT (object, name, version) DO NOTHING;
 END $$;
 
@@ -55,7 +57,7 @@ END $$;
 CREATE FUNCTION concord_counter_change(
     p_node text, p_name text, p_shards integer, p_limits bigint[], p_wait_ms bigint,
     p_shard integer, p_verb text, p_kind text, p_number bigint, p_expected bigint,
-    p_call text, p_said text, p_kept_ms bigint,
+    p_call text, p_said text, p_kept_ms bigint, p_note jsonb DEFAULT '{}',
     OUT ending text, OUT value bigint, OUT version bigint, OUT said text
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -88,11 +90,11 @@ BEGIN
                 FOR other IN SELECT * FROM concord_counter r
                     WHERE r.name = p_name AND r.shard > 0 ORDER BY r.shard FOR NO KEY UPDATE
                 LOOP
-                    PERFORM concord_counter_write(other, p_node, p_kind, p_call, 0);
+                    PERFORM concord_counter_write(other, p_node, p_kind, p_call, 0, p_note);
                 END LOOP;
             END IF;
             c := concord_counter_write(c, p_node, p_kind, p_call,
-                CASE WHEN p_verb = 'add' THEN c.value + p_number ELSE p_number END);
+                CASE WHEN p_verb = 'add' THEN c.value + p_number ELSE p_number END, p_note);
             value := wanted;
         END IF;
         version := c.version;
@@ -123,7 +125,7 @@ BEGIN
         SELECT r.ending, r.value, r.version, r.said INTO o_ending, o_value, o_version, o_said
             FROM concord_counter_change(p_node, p_name, p_shards, p_limits, p_wait_ms,
                 (e->>0)::integer, e->>1, e->>2, (e->>3)::bigint, (e->>4)::bigint, e->>5, e->>6,
-                (e->>7)::bigint) r;
+                (e->>7)::bigint, coalesce((e->>8)::jsonb, '{}')) r;
         RETURN NEXT;
     END LOOP;
 END $$;
@@ -136,3 +138,8 @@ CREATE FUNCTION concord_counter_forget() RETURNS void LANGUAGE sql AS $$
         WHERE b.until_us <= concord_now_us() ORDER BY b.until_us LIMIT 1000
         FOR UPDATE SKIP LOCKED)
 $$;
+
+
+-- By which the auditor finds an op id that was counted twice.
+CREATE INDEX concord_event_counter_op ON concord_event (name, (data->>'id'))
+    WHERE object = 'counter';

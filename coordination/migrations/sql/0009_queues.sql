@@ -9,7 +9,8 @@
 -- skip what is locked. Two locks are waited for, in this order, and at most one of each is held:
 --   group of a queue: whoever says which message of a group is the next. Who publishes never does,
 --     so no caller's transaction holds it: one of a group arrives, and a taker finds its place.
---   room of a queue that has a bound: whoever adds to it; inside `atomic()` until the commit.
+--   room of a queue that has a bound: whoever adds to it; inside `atomic()` until the commit. So it
+--     is waited for less long than the caller waits for the answer.
 --
 -- PL/pgSQL under READ COMMITTED takes a new snapshot for each statement, so what follows a lock
 -- sees all that its former owners did. Planning with an empty queue must not last for a full one:
@@ -139,9 +140,25 @@ BEGIN
 END $$;
 
 
+-- concord_queue_expired: how many of these are of no use any more, and count towards no bound.
+CREATE FUNCTION concord_queue_expired(p_id bigint, p_now bigint) RETURNS bigint LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM concord_queue_message m WHERE m.queue_id + 0 = p_id
+        AND m.expires_us > 0 AND m.expires_us <= p_now AND m.taken_by = '');
+END $$;
+
+
 CREATE FUNCTION concord_queue_lock(p_what text, p_id bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('concord_queue_' || p_what, p_id));
+END $$;
+
+
+CREATE FUNCTION concord_queue_try_lock(p_what text, p_id bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN pg_try_advisory_xact_lock(hashtextextended('concord_queue_' || p_what, p_id));
 END $$;
 
 
@@ -232,7 +249,8 @@ BEGIN
     ) SELECT array_agg(d.message ORDER BY d.seq) INTO v_ids FROM died d;
     INSERT INTO concord_queue_tally (queue_id, dead) VALUES (p_from, cardinality(v_ids));
     INSERT INTO concord_queue_tally (queue_id, moved_in) VALUES (p_to, cardinality(v_ids));
-    PERFORM concord_queue_tell(p_node, p_queue, p_op, 'message.died', v_ids, p_more);
+    PERFORM concord_queue_tell(p_node, p_queue, p_op, 'message.died', v_ids,
+        p_more || jsonb_build_object('error', p_error, 'to', p_dead));
     PERFORM concord_queue_tell(p_node, p_dead, p_op, 'message.buried', v_ids,
         jsonb_build_object('source', p_queue));
     PERFORM concord_queue_wake(p_to, cardinality(v_ids));
@@ -251,7 +269,7 @@ DECLARE
 BEGIN
     v_rows := ARRAY(SELECT m.ctid FROM concord_queue_message m
         WHERE m.queue_id + 0 = q.id AND m.expires_us > 0 AND m.expires_us <= p_now
-            AND m.taken_by = '' AND (p_groups OR m.grp = '') ORDER BY m.expires_us LIMIT 100 FOR UPDATE SKIP LOCKED);
+            AND m.taken_by = '' AND (p_groups OR m.grp = '') ORDER BY m.expires_us LIMIT 1000 FOR UPDATE SKIP LOCKED);
     IF v_rows = '{}' THEN RETURN '{}'; END IF;
     WITH gone AS (DELETE FROM concord_queue_message m WHERE m.ctid = ANY (v_rows)
         RETURNING m.message, m.grp)
@@ -337,18 +355,26 @@ END $$;
 
 -- concord_queue_publish: put messages into the queue, all or none.
 --   p_kept_ms  how long the answer is remembered
+--   p_content  kept behind the answer: a line's end and a digest of this call, or ''
 --   p_bound    messages that it may hold; NULL: no bound
 --   p_wakes    whether who waits is notified, which a transaction that is prepared cannot do
 --   p_delays, p_lasts  microseconds; 0: none
+--   p_wait_ms  how long it waits for others who publish within a transaction
 --   → 'ok' | 'as id id …', a duplicate as the id of its first | 'undeclared' | 'paused' | 'full'
+--     | 'blind': this transaction does not see what the queue holds now
 CREATE FUNCTION concord_queue_publish(
-    p_node text, p_queue text, p_op text, p_kept_ms bigint, p_bound int, p_window_ms bigint,
-    p_wakes boolean, p_ids text, p_headers text, p_bodies text, p_priorities text, p_delays text,
-    p_dues text, p_lasts text, p_groups text, p_dedups text
+    p_node text, p_queue text, p_op text, p_kept_ms bigint, p_content text, p_bound int,
+    p_window_ms bigint, p_wakes boolean, p_ids text, p_headers text, p_bodies text,
+    p_priorities text, p_delays text, p_dues text, p_lasts text, p_groups text, p_dedups text,
+    p_wait_ms int
 ) RETURNS text LANGUAGE plpgsql
-SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+SET jit = off SET plan_cache_mode = force_generic_plan
+-- Set here so that the caller's own comes back with the end.
+SET lock_timeout = 0 AS $$
 DECLARE
     q concord_queue;
+    v_locked boolean;
+    v_groups text[];
     d record;
     v_now bigint := concord_now_us();
     v_ids text[] := string_to_array(p_ids, E'\n');
@@ -356,18 +382,27 @@ DECLARE
     v_firsts text[];
     v_fresh text[] := v_ids;
     v_answer text;
+    v_data jsonb;
 BEGIN
     SELECT * INTO q FROM concord_queue r WHERE r.name = p_queue;
     IF NOT FOUND THEN RETURN 'undeclared'; END IF;
     v_answer := concord_queue_told(q.id, p_op, v_now);
     IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
     IF q.publishing_paused THEN RETURN 'paused'; END IF;
+    -- Who waits longer than the caller would publish behind his back.
+    PERFORM set_config('lock_timeout', p_wait_ms::text, true);
     v_answer := 'ok';
     IF p_bound IS NOT NULL THEN
+        IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+            RETURN 'blind';
+        END IF;
         PERFORM concord_queue_lock('room', q.id);
-        -- What is of no use any more shall not stand in the way.
-        PERFORM concord_queue_expire(q, p_node, p_op, v_now, false);
-        IF concord_queue_held(q.id) + (
+        -- What is of no use any more shall not stand in the way. Of groups it is thrown away only
+        -- where their lock is free, and not until the end of the caller's transaction.
+        v_locked := p_wakes AND concord_queue_try_lock('group', q.id);
+        v_groups := concord_queue_expire(q, p_node, p_op, v_now, v_locked);
+        IF v_locked THEN PERFORM concord_queue_free(q.id, v_groups, v_now); END IF;
+        IF concord_queue_held(q.id) - concord_queue_expired(q.id, v_now) + (
             SELECT count(DISTINCT CASE WHEN x.dedup > '' THEN 'd' || x.dedup ELSE 'i' || x.id END)
             FROM unnest(v_ids, v_dedups) x (id, dedup)
             WHERE NOT EXISTS (SELECT FROM concord_queue_dedup f WHERE f.queue_id = q.id
@@ -393,13 +428,25 @@ BEGIN
         v_answer := 'as ' || array_to_string(v_firsts, ' ');
     END IF;
     IF v_fresh IS NULL THEN
-        PERFORM concord_queue_remember(q.id, p_op, v_answer, v_now, p_kept_ms);
+        PERFORM concord_queue_remember(q.id, p_op, v_answer || p_content, v_now, p_kept_ms);
         RETURN v_answer;
     END IF;
     -- First of all: it waits for a copy of this call.
-    PERFORM concord_queue_record(p_node, p_queue, q.id, p_op, v_answer, v_now, p_kept_ms,
-        'message.published', jsonb_build_object('op', p_op, 'ids', v_fresh),
-        cardinality(v_fresh), 0, 0);
+    v_data := jsonb_build_object('op', p_op, 'ids', v_fresh);
+    IF p_priorities || p_delays || p_dues || p_groups <> '' THEN
+        SELECT v_data || jsonb_build_object(
+            'priorities', array_agg(coalesce(x.priority, '0')::int ORDER BY x.n),
+            'dues', array_agg(CASE WHEN x.delay::bigint > 0 THEN v_now + x.delay::bigint
+                ELSE coalesce(x.due, '0')::bigint END ORDER BY x.n),
+            'groups', array_agg(coalesce(x.grp, '') ORDER BY x.n))
+        INTO v_data FROM unnest(v_ids, string_to_array(p_priorities, E'\n'),
+            string_to_array(p_delays, E'\n'), string_to_array(p_dues, E'\n'),
+            string_to_array(p_groups, E'\n'))
+            WITH ORDINALITY x (id, priority, delay, due, grp, n)
+        WHERE p_dedups = '' OR x.id = ANY (v_fresh);
+    END IF;
+    PERFORM concord_queue_record(p_node, p_queue, q.id, p_op, v_answer || p_content, v_now,
+        p_kept_ms, 'message.published', v_data, cardinality(v_fresh), 0, 0);
 
     INSERT INTO concord_queue_message (queue_id, stage, sort, seq, message, body, headers,
         priority, grp, published_us, due_us, expires_us, attempts, taken_by, suspect, source, error)
@@ -428,7 +475,8 @@ END $$;
 -- concord_queue_reserve: take messages, or wait for one.
 --   p_max_attempts  0: none dies; else p_dead is where they go
 --   p_stay_us       how long it waits; 0: not at all
---   → answer: 'undeclared' | 'ok'; look_us: until there may be one without a word; taken: lines
+--   → answer: 'undeclared' | 'ok'; look_us: until there may be one without a word, 0 if this call
+--     did all that one may and another may find some; taken: lines
 CREATE FUNCTION concord_queue_reserve(
     p_node text, p_queue text, p_op text, p_kept_ms bigint, p_count int, p_visibility_us bigint,
     p_max_attempts int, p_dead text, p_channel text, p_stay_us bigint,
@@ -451,7 +499,7 @@ BEGIN
     v_said := concord_queue_told(q.id, p_op, v_now);
     IF v_said IS NOT NULL THEN
         answer := 'ok';
-        look_us := 0;
+        look_us := 60000000;
         SELECT string_agg(concat_ws(E'\n', m.seq, m.message, m.attempts, m.priority, m.published_us,
                 m.expires_us, m.suspect::int, m.grp, m.source, m.error, m.headers, m.body), E'\n' ORDER BY m.seq) INTO taken
         FROM concord_queue_message m WHERE m.seq + 0 = ANY (string_to_array(v_said, ' ')::bigint[])
@@ -474,12 +522,19 @@ BEGIN
         SELECT array_agg(t.ctid), min(t.sort) INTO v_rows, v_first FROM (
             SELECT m.ctid, m.sort FROM concord_queue_message m
             WHERE m.queue_id = q.id AND m.stage = 0
+                -- More may have expired at once than one call throws away.
+                AND (m.expires_us = 0 OR m.expires_us > v_now)
             ORDER BY m.sort, m.seq LIMIT p_count FOR UPDATE SKIP LOCKED) t;
         IF v_first < 0 THEN
             v_rows := v_rows[1:1];
         END IF;
     END IF;
     IF v_rows IS NULL THEN
+        look_us := 0;
+        -- One of a group may be behind what has expired.
+        IF NOT q.consuming_paused AND EXISTS (SELECT FROM concord_queue_message m
+            WHERE m.queue_id + 0 = q.id AND m.expires_us > 0 AND m.expires_us <= v_now
+                AND m.taken_by = '') THEN RETURN; END IF;
         look_us := concord_queue_wait(q.id, p_op, p_channel, p_stay_us, v_now);
         RETURN;
     END IF;
@@ -537,6 +592,18 @@ BEGIN
 END $$;
 
 
+-- concord_queue_leave: wait no longer. Who was woken already wakes another in his place.
+CREATE FUNCTION concord_queue_leave(p_queue text, p_op text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_id bigint;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT q.id INTO v_id FROM concord_queue q WHERE q.name = p_queue;
+    DELETE FROM concord_queue_waiter w WHERE w.queue_id = v_id AND w.op = p_op;
+    IF NOT FOUND THEN PERFORM concord_queue_wake(v_id, 1); END IF;
+END $$;
+
+
 -- concord_queue_settle: say what became of taken messages, each by itself.
 --   p_receipts, p_seqs, p_ids  each receipt, and the sequence number and the id in it, by seq
 --   p_verbs                    '': all are acked, and no two have one seq
@@ -563,6 +630,8 @@ DECLARE
     v_good int[] := '{}';
     v_acked text[] := '{}';
     v_retried text[] := '{}';
+    v_retried_of text[] := '{}';
+    v_dues bigint[] := '{}';
     v_released text[] := '{}';
     v_groups text[] := '{}';
     v_ids text[];
@@ -620,6 +689,9 @@ BEGIN
                     taken_by = '', suspect = false, error = v_errors[v_index]
                 WHERE t.queue_id = q.id AND t.stage = 4 AND t.sort = m.sort AND t.seq = m.seq;
                 v_retried := v_retried || m.message;
+                v_retried_of := v_retried_of || v_errors[v_index];
+                v_dues := v_dues
+                    || CASE WHEN v_delays[v_index] > 0 THEN v_now + v_delays[v_index] ELSE 0 END;
             END CASE;
         END LOOP;
     END IF;
@@ -636,7 +708,8 @@ BEGIN
         PERFORM concord_queue_remember(q.id, p_op, v_answer, v_now, p_kept_ms);
     END IF;
     IF v_retried <> '{}' THEN
-        PERFORM concord_queue_tell(p_node, p_queue, p_op, 'message.retried', v_retried, '{}');
+        PERFORM concord_queue_tell(p_node, p_queue, p_op, 'message.retried', v_retried,
+            jsonb_build_object('errors', v_retried_of, 'dues', v_dues));
     END IF;
     IF v_released <> '{}' THEN
         PERFORM concord_queue_tell(p_node, p_queue, p_op, 'message.released', v_released, '{}');
@@ -695,10 +768,11 @@ END $$;
 --   p_last     what came later stays; NULL: this is the first step
 --   p_died_in  '' or where they must have died
 --   p_to       where they go; '': away       p_bound  of that queue; NULL: no bound
+--   p_wait_ms  how long it waits for others, of whom those who publish may be within a transaction
 --   → 'undeclared' | 'full' | 'how many, and p_last of the next step or nothing'
 CREATE FUNCTION concord_queue_sweep(
     p_node text, p_queue text, p_op text, p_kept_ms bigint, p_limit int, p_last bigint,
-    p_died_in text, p_said jsonb, p_to text, p_bound int
+    p_died_in text, p_said jsonb, p_to text, p_bound int, p_wait_ms int
 ) RETURNS text LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -714,6 +788,7 @@ DECLARE
     v_groups text[];
     v_redriven boolean := p_died_in <> '';
 BEGIN
+    PERFORM set_config('lock_timeout', p_wait_ms::text, true);
     SELECT * INTO q FROM concord_queue r WHERE r.name = p_queue;
     IF NOT FOUND THEN RETURN 'undeclared'; END IF;
     IF p_to <> '' THEN
@@ -725,7 +800,8 @@ BEGIN
     PERFORM concord_queue_lock('group', q.id);
     IF p_to <> '' AND p_bound IS NOT NULL THEN
         PERFORM concord_queue_lock('room', v_to);
-        v_limit := least(p_limit, p_bound - concord_queue_held(v_to));
+        v_limit := least(p_limit,
+            p_bound - concord_queue_held(v_to) + concord_queue_expired(v_to, v_now));
         IF v_limit <= 0 THEN RETURN 'full'; END IF;
     END IF;
     IF v_last IS NULL THEN v_last := pg_sequence_last_value('concord_queue_seq'); END IF;

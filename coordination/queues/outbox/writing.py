@@ -1,13 +1,12 @@
 """Publishing with the commit of an open transaction: a row in it, relayed afterwards."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 
 from coordination.exceptions import NotSupportedByStore
+from coordination.queues import contents
 from coordination.queues.outbox import relaying
 from coordination.queues.outbox.tables import OutboxMessage
 from coordination.queues.store import QueueStore
@@ -15,13 +14,23 @@ from coordination.queues.types import Outgoing
 
 
 def write(
-    name: str, given: Mapping[str, Any], batch: Sequence[Outgoing], *, store: QueueStore, using: str
+    told: tuple[str, Mapping[str, Any]],
+    batch: Sequence[Outgoing],
+    *,
+    op: str,
+    content: str,
+    store: QueueStore,
+    using: str,
 ) -> list[str]:
     """Publish with the commit of `using`; returns the ids of the messages.
 
-    The same call made again in another transaction (its op id was given) writes nothing new. Raises
-    NotSupportedByStore when the database has no table for it.
+    The same call made again in another transaction (its op id was given, so it has a `content`)
+    writes nothing new. `told` is the queue's name and what was given of its declaration.
+
+    Raises InvalidArgument when the call before said something else; NotSupportedByStore when the
+    database has no table for it.
     """
+    name, given = told
     if not has_outbox(using):
         raise NotSupportedByStore(
             f"Database {using!r} has no table concord_outbox for what is published inside its "
@@ -32,20 +41,51 @@ def write(
         )
     rows = [
         OutboxMessage(
+            op=op,
+            number=number,
+            size=len(batch),
+            content=content,
             message=each.id,
             store=store.alias,
             queue=name,
             group=each.group,
             given=dict(given),
-            outgoing=asdict(each),
+            outgoing=each._asdict(),
         )
-        for each in batch
+        for number, each in enumerate(batch)
     ]
-    OutboxMessage.objects.using(using).bulk_create(rows, ignore_conflicts=True)
-    ids = [each.id for each in batch]
+    if _entered(rows[0], using=using):
+        for row in rows[1:]:
+            row.first = rows[0].id
+        OutboxMessage.objects.using(using).bulk_create(rows[1:])
+
+    # Not a partial: Django asks for the name of a hook that fails, and what is committed is
+    # committed.
+    def relay() -> None:
+        relaying.relay(using, op)
+
     # What it cannot relay now, `sweep` will.
-    transaction.on_commit(partial(relaying.relay, using, ids), using=using, robust=True)
-    return ids
+    transaction.on_commit(relay, using=using, robust=True)
+    return [each.id for each in batch]
+
+
+def _entered(row: OutboxMessage, *, using: str) -> bool:
+    """Write the first row of a publication; False when the same publication is there already."""
+    if not row.content:
+        row.save(using=using, force_insert=True)
+        return True
+    while True:
+        try:
+            with transaction.atomic(using=using):
+                row.save(using=using, force_insert=True)
+        except IntegrityError:
+            before = OutboxMessage.objects.using(using).filter(op=row.op, number=0).first()
+            if before is None:
+                continue  # it was relayed meanwhile; the queue's store will know the op
+            if before.content != row.content:
+                raise contents.other(queue=row.queue, store=row.store) from None
+            return False
+        return True
 
 
 def has_outbox(using: str) -> bool:

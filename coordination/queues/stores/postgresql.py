@@ -20,12 +20,13 @@ from coordination.connections import database
 from coordination.connections.database import ConnectionLost, Statement, StatementRefused
 from coordination.connections.postgresql_listener import Listener
 from coordination.connections.postgresql_pool import CONNECT_MS, DEADLINE_MS, Pool, Row, Value
-from coordination.exceptions import CoordinationError, StoreUnavailable
+from coordination.exceptions import CoordinationError, NotSupportedByStore, StoreUnavailable
 from coordination.kernel.settings import StoreSettings
 from coordination.locks.bells import Bell, Bells
 from coordination.locks.repeating import repeated
-from coordination.queues import declaring, options
+from coordination.queues import contents, declaring, options
 from coordination.queues.stores import database_records as records
+from coordination.queues.stores.picking import picked
 from coordination.queues.types import (
     EVERYTHING,
     KEPT_MS,
@@ -42,6 +43,8 @@ from coordination.queues.types import (
 
 DEAF_LOOK_MS = 250
 """How soon to look again while nothing is heard of publications."""
+WAIT_SHARE = 0.8
+"""Of the deadline, for which a call waits for others who publish within a transaction."""
 TIDY_SHARE = 0.01
 """Of the calls, how many tidy up, too; each then forgets more than it made."""
 
@@ -94,14 +97,17 @@ class PostgresQueues:
         *,
         op: str,
         kept_ms: int,
+        content: str = "",
         deadline_ms: int | None = None,
     ) -> list[Published]:
         """Put messages into the queue, all or none; within the caller's `atomic()` if any."""
         joined = database.in_transaction(self._using)
         window_ms = conf.current().queues.dedup_window_ms
         told = (
-            *(kept_ms, queue.max_length, window_ms, "false" if joined else "true"),
+            *(kept_ms, contents.behind(content), queue.max_length, window_ms),
+            "false" if joined else "true",
             *records.columns(batch),
+            self._wait_ms(deadline_ms),
         )
 
         def put() -> str:
@@ -109,7 +115,10 @@ class PostgresQueues:
                 return self._join("publish", queue.name, op, *told)
             return self._said("publish", queue.name, op, *told, deadline_ms=deadline_ms)
 
-        answer = self._known(put, queue)
+        kept = self._known(put, queue)
+        if kept == "blind":
+            raise self._blind(queue)
+        answer = contents.answered(kept, content, queue=queue.name, store=self.alias)
         if joined and answer not in {"paused", "full"}:
             self._wake_after_commit(queue.name, len(batch))
         return records.published(answer, batch, queue=queue, store=self.alias)
@@ -144,6 +153,10 @@ class PostgresQueues:
         taken = records.taken(lines, op)
         look_ms = 0 if taken else -(-int(look_us or 0) // 1000)
         return Found(taken, look_ms if self._listener.hears else min(look_ms, DEAF_LOOK_MS))
+
+    def leave(self, queue: Declaration, *, op: str) -> None:
+        """The `reserve` with this op waits no longer."""
+        self._run("SELECT concord_queue_leave($1, $2)", queue.name, op)
 
     def settle(
         self,
@@ -202,7 +215,7 @@ class PostgresQueues:
     ) -> Swept:
         """One step of moving messages to another queue, or of a redrive."""
         told = (KEPT_MS, limit, cursor, died_in or "", records.storable(json.dumps(said)))
-        verb = ("sweep", source.name, op, *told, to.name, to.max_length)
+        verb = ("sweep", source.name, op, *told, to.name, to.max_length, self._wait_ms(deadline_ms))
         answer = self._known(lambda: self._said(*verb, deadline_ms=deadline_ms), source, to)
         return records.swept(answer, to=to, store=self.alias)
 
@@ -218,9 +231,28 @@ class PostgresQueues:
     ) -> Swept:
         """One step of throwing messages away."""
         told = (KEPT_MS, limit, cursor, "", records.storable(json.dumps(said)), "", None)
-        verb = ("sweep", queue.name, op, *told)
+        verb = ("sweep", queue.name, op, *told, self._wait_ms(deadline_ms))
         answer = self._known(lambda: self._said(*verb, deadline_ms=deadline_ms), queue)
         return records.swept(answer, to=queue, store=self.alias)
+
+    def pick(
+        self,
+        queue: Declaration,
+        message: str,
+        *,
+        to: Declaration | None,
+        op: str,
+        died_in: str | None = None,
+        said: Mapping[str, str],
+        deadline_ms: int | None = None,
+    ) -> bool:
+        """Move one message or throw it away."""
+        told = (KEPT_MS, message, died_in or "", records.storable(json.dumps(said)))
+        where = ("", None) if to is None else (to.name, to.max_length)
+        verb = ("pick", queue.name, op, *told, *where)
+        known = (queue,) if to is None else (queue, to)
+        answer = self._known(lambda: self._said(*verb, deadline_ms=deadline_ms), *known)
+        return picked(answer, message, queue=queue, to=to, store=self.alias)
 
     def pause(
         self, queue: Declaration, *, publishing: bool, consuming: bool, said: Mapping[str, str]
@@ -244,6 +276,10 @@ class PostgresQueues:
 
     # Calls
 
+    def _wait_ms(self, deadline_ms: int | None) -> int:
+        """How long the server waits for others before it refuses."""
+        return max(1, int((deadline_ms or self.deadline_ms) * WAIT_SHARE))
+
     def _known(self, call: Any, *queues: Declaration) -> str:
         """The answer of a call; a queue that the store forgot is declared anew before."""
         answer: str = call()
@@ -251,6 +287,8 @@ class PostgresQueues:
             for each in queues:
                 self._declared(each)
             answer = call()
+            if answer == "undeclared":
+                raise self._not_joined(f"it does not see queue {queues[0].name!r}: begin it anew")
         return answer
 
     def _said(self, verb: str, *told: Value, deadline_ms: int | None = None) -> str:
@@ -287,7 +325,7 @@ class PostgresQueues:
             raise self._not_joined(lost) from lost
         return str(replies[0].rows[0][0])
 
-    def _not_joined(self, error: Exception) -> StoreUnavailable:
+    def _not_joined(self, error: Exception | str) -> StoreUnavailable:
         return StoreUnavailable(
             f"Store {self.alias!r} in database {self._using!r}: the transaction cannot be "
             f"committed: {error}.",
@@ -295,15 +333,25 @@ class PostgresQueues:
             reason=str(error),
         )
 
+    def _blind(self, queue: Declaration) -> NotSupportedByStore:
+        return NotSupportedByStore(
+            f"Queue {queue.name!r} has a max_length, which a transaction of {self._using!r} in "
+            "REPEATABLE READ or SERIALIZABLE cannot keep: it does not see what others published "
+            "meanwhile. Publish in READ COMMITTED, or after the transaction.",
+            name=queue.name,
+            store=self.alias,
+        )
+
     def _wake_after_commit(self, name: str, count: int) -> None:
         # Neither NOTIFY nor on_commit() goes with a transaction that is prepared: its finish comes
         # when nobody knows of them any more, and consumers look for themselves.
         atomic = connections[self._using].in_atomic_block
         if atomic and not database.commit_is_held(self._using):
-            wake = partial(self._wake, name, count)
+            wake = partial(self.wake, name, count)
             transaction.on_commit(wake, using=self._using, robust=True)
 
-    def _wake(self, name: str, count: int) -> None:
+    def wake(self, name: str, count: int) -> None:
+        """Tell those who wait of messages that were committed without a word."""
         # It is published; who is not woken looks for himself.
         with suppress(CoordinationError):
             self._run("SELECT concord_queue_wake_by_name($1, $2)", name, count)

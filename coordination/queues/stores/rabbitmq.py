@@ -23,29 +23,32 @@ from typing import Any
 
 from coordination.connections.rabbitmq import RabbitMQStore
 from coordination.exceptions import (
-    InvalidArgument,
-    NotSupportedByStore,
     OutcomeUnknown,
     StoreUnavailable,
 )
 from coordination.locks.bells import Bell, Bells
-from coordination.queues import declaring, machine, options
+from coordination.queues import contents, declaring, options
 from coordination.queues.stores import rabbitmq_messages as messages
-from coordination.queues.stores import rabbitmq_topology as topology
 from coordination.queues.stores.rabbitmq_inbox import Held, Inbox
-from coordination.queues.stores.rabbitmq_ledger import Begun, Fate, Ledger, Mark
+from coordination.queues.stores.rabbitmq_ledger import (
+    Begun,
+    Delivered,
+    Fate,
+    Ledger,
+    copy_after,
+    mark_of,
+)
 from coordination.queues.stores.rabbitmq_parting import Parting, letters_of
 from coordination.queues.stores.rabbitmq_publishing import Publisher
 from coordination.queues.stores.rabbitmq_sweeping import Sweeper
+from coordination.queues.stores.rabbitmq_unable import Unable
 from coordination.queues.types import (
     Capability,
     Declaration,
     Found,
     Outgoing,
     Published,
-    Seen,
     Settlement,
-    State,
     Stats,
     Swept,
     Taken,
@@ -56,7 +59,7 @@ LOOK_AGAIN_MS = 1_000
 VANISHED = "Its taker said nothing in time."
 
 
-class RabbitMQQueues:
+class RabbitMQQueues(Unable):
     """Queues of one RabbitMQ store; see `coordination.queues.store.QueueStore` for the verbs."""
 
     capabilities = frozenset({Capability.EXTEND})
@@ -96,12 +99,23 @@ class RabbitMQQueues:
         *,
         op: str,
         kept_ms: int,
+        content: str = "",
         deadline_ms: int | None = None,
     ) -> list[Published]:
         """Put messages into the queue. All are confirmed, or the error says how many."""
+        due = time.monotonic() + (deadline_ms or self.deadline_ms) / 1000
+        if content:
+            said = self._ledger.said(queue.name, op, content, kept_ms, deadline_ms=deadline_ms)
+            if said != content:
+                raise contents.other(queue=queue.name, store=self.alias)
         envelopes = [messages.envelope(each, queue) for each in batch]
-        self._publisher.publish(queue, envelopes, op=op, deadline_ms=deadline_ms)
+        left_ms = max(1, int((due - time.monotonic()) * 1000))
+        self._publisher.publish(queue, envelopes, op=op, deadline_ms=left_ms)
         return [Published(each.id) for each in batch]
+
+    def make(self, queue: Declaration) -> None:
+        """See that the queue is there, also if somebody has deleted it."""
+        self._publisher.make(queue)
 
     def reserve(
         self,
@@ -137,6 +151,10 @@ class RabbitMQQueues:
                 return Found(taken, 0)
         return Found([], LOOK_AGAIN_MS)
 
+    def leave(self, queue: Declaration, *, op: str) -> None:
+        """The `reserve` with this op waits no longer."""
+        self._inbox(queue).leave(op)
+
     def settle(
         self,
         queue: Declaration,
@@ -148,7 +166,7 @@ class RabbitMQQueues:
     ) -> list[bool]:
         """Settle taken messages, each by itself; False for a receipt that is stale."""
         due = time.monotonic() + (deadline_ms or self.deadline_ms) / 1000
-        marks = [_mark(each) for each in batch]
+        marks = [mark_of(each) for each in batch]
         once = list({each.id: each for each in marks}.values())
         good = dict(
             zip(
@@ -171,7 +189,7 @@ class RabbitMQQueues:
             elif settlement.verb is Verb.DEAD:
                 error = settlement.error
                 self._parting.try_to_bury(queue, inbox, held, error, op=op, deadline_ms=left_ms)
-            elif mark.due_ms:
+            elif mark.delay_ms:
                 self._parting.delay(queue, inbox, held, settlement, deadline_ms=left_ms)
             else:
                 back.append(held)
@@ -196,16 +214,6 @@ class RabbitMQQueues:
     def bell(self, queue: Declaration, op: str) -> AbstractContextManager[Bell]:
         """What rings when there may be a message for the `reserve` with this op."""
         return self._bells.hung(op)
-
-    def peek(self, queue: Declaration, *, state: State, limit: int) -> list[Seen]:
-        """Not to be had."""
-        raise self._unable(Capability.PEEK, queue)
-
-    def pause(
-        self, queue: Declaration, *, publishing: bool, consuming: bool, said: Mapping[str, str]
-    ) -> None:
-        """Not to be had."""
-        raise self._unable(Capability.PAUSE, queue)
 
     def move(
         self,
@@ -268,9 +276,16 @@ class RabbitMQQueues:
         self, queue: Declaration, inbox: Inbox, held: Sequence[Held], *, op: str, deadline_ms: int
     ) -> list[Begun]:
         most = 0 if queue.dead_letter is None else queue.max_attempts
-        ids = [each.id for each in held]
+        delivered = [Delivered(each.id, messages.copy_of(each.message)) for each in held]
         try:
-            return self._ledger.begin(queue.name, ids, op=op, most=most, deadline_ms=deadline_ms)
+            return self._ledger.begin(
+                queue.name,
+                delivered,
+                op=op,
+                most=most,
+                lease_ms=queue.visibility_ms,
+                deadline_ms=deadline_ms,
+            )
         except OutcomeUnknown:
             inbox.claim(op, held)
             raise
@@ -293,8 +308,16 @@ class RabbitMQQueues:
         inbox.put_back(held[len(begun) :])
         taken, done, dead = [], [], []
         for each, told in zip(held, begun, strict=False):
-            if told.fate is Fate.DONE:
+            if told.fate in (Fate.DONE, Fate.TWIN):
                 done.append(each)
+            elif told.fate is Fate.EARLY:
+                copy = copy_after(told.attempts, told.taker)
+                self._parting.put_off(
+                    *(queue, inbox, each),
+                    copy=copy,
+                    delay_ms=told.left_ms,
+                    deadline_ms=deadline_ms,
+                )
             elif told.fate is Fate.DEAD:
                 dead.append((each, VANISHED if told.suspect else told.error))
             else:
@@ -342,27 +365,6 @@ class RabbitMQQueues:
             elif known:
                 inbox.queue = queue
             return inbox
-
-    def _unable(self, capability: Capability, queue: Declaration) -> NotSupportedByStore:
-        return NotSupportedByStore(
-            f"Store {self.alias!r} cannot {capability} messages of a queue.",
-            name=queue.name,
-            store=self.alias,
-        )
-
-
-def _mark(settlement: Settlement) -> Mark:
-    _, _, proof = settlement.receipt.partition(".")
-    taker, _, id_ = proof.partition(".")
-    due_ms = 0
-    if settlement.verb is Verb.RETRY and settlement.delay_ms:
-        if settlement.delay_ms > topology.RUNG_MS_MAX:
-            raise InvalidArgument(
-                f"delay must be at most {topology.RUNG_MS_MAX // 1000} seconds on RabbitMQ."
-            )
-        due_ms = int(time.time() * 1000) + topology.rung_ms(settlement.delay_ms)
-    attempt = machine.attempts_of(settlement.receipt)
-    return Mark(id_, attempt, taker, settlement.verb, settlement.error, due_ms)
 
 
 _all: weakref.WeakSet[RabbitMQQueues] = weakref.WeakSet()

@@ -100,6 +100,13 @@ class Inbox:
         self.ack(twins)
         return found
 
+    def leave(self, op: str) -> None:
+        """This one waits no longer; if it was rung for, another one is instead."""
+        with self._mutex:
+            waited = self._waiters.pop(op, None) is not None
+            rung = None if waited else self._rung()
+        self._ring(rung)
+
     def _popped(self, count: int) -> tuple[list[Held], list[Held]]:
         """The next messages, and those that another of the same id in hand makes superfluous.
 
@@ -244,8 +251,9 @@ class Inbox:
             self._filling.release()
 
     def _run(self, steps: Callable[[Wire], Steps[T]], *, deadline_ms: int | None) -> T:
+        anew = topology.again_if_gone(steps)
         try:
-            return self._store.run(steps, role=Role.CONSUME, changes=False, deadline_ms=deadline_ms)
+            return self._store.run(anew, role=Role.CONSUME, changes=False, deadline_ms=deadline_ms)
         except RabbitMQRefused as error:
             raise StoreUnavailable(
                 f"Queue {self.queue.name!r}: {error}",

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from secrets import token_hex
 from typing import NamedTuple, Protocol
 
-from coordination.queues.types import Declaration, Verb
+from coordination.exceptions import InvalidArgument
+from coordination.queues import machine
+from coordination.queues.stores import rabbitmq_topology as topology
+from coordination.queues.types import Declaration, Settlement, Verb
 
 ATTEMPTS_KEPT_MS = 14 * 86_400_000
-"""How long attempts are remembered after the last one: they begin anew then."""
-DONE_KEPT_MS = 15 * 60_000
-"""How long it is remembered that a message is done: far longer than a lost ack takes to show."""
+"""How long attempts are remembered after the last one: they begin anew then. That a message is done
+is remembered for `OP_ID_TTL`; either at least until the last delay of it is over."""
 
 
 class Fate(StrEnum):
@@ -28,6 +31,19 @@ class Fate(StrEnum):
     """It was done before: only its ack was lost, or it was published twice."""
     DEAD = "dead"
     """It had its last attempt. A suspect: its takers vanished with it."""
+    TWIN = "twin"
+    """It was published twice, and another copy of it is in hand."""
+    EARLY = "early"
+    """It was put off, by somebody who died before he had published it for later or before that was
+    known."""
+
+
+class Delivered(NamedTuple):
+    """A message that was delivered."""
+
+    id: str
+    copy: str
+    """Which publication of it this is: `copy_after` of one that was put off."""
 
 
 class Begun(NamedTuple):
@@ -37,6 +53,10 @@ class Begun(NamedTuple):
     attempts: int
     suspect: bool
     error: str
+    taker: str = ""
+    """Of EARLY: the op of the last attempt."""
+    left_ms: int = 0
+    """Of EARLY: until it is due."""
 
 
 class Mark(NamedTuple):
@@ -48,8 +68,28 @@ class Mark(NamedTuple):
     """The op that took it."""
     verb: Verb
     error: str = ""
-    due_ms: int = 0
-    """Since 1970: when it is ready again, of a retry with a delay."""
+    delay_ms: int = 0
+    """Until it is ready again, of a retry with a delay."""
+
+
+def copy_after(attempt: int, taker: str) -> str:
+    """Names a copy that is published for later, of a message that this attempt put off."""
+    return f"{attempt}.{taker}.{token_hex(4)}"
+
+
+def mark_of(settlement: Settlement) -> Mark:
+    """A settlement, for the ledger. Raises InvalidArgument for a delay beyond what RabbitMQ has."""
+    _, _, proof = settlement.receipt.partition(".")
+    taker, _, id_ = proof.partition(".")
+    delay_ms = 0
+    if settlement.verb is Verb.RETRY and settlement.delay_ms:
+        if settlement.delay_ms > topology.RUNG_MS_MAX:
+            raise InvalidArgument(
+                f"delay must be at most {topology.RUNG_MS_MAX // 1000} seconds on RabbitMQ."
+            )
+        delay_ms = topology.rung_ms(settlement.delay_ms)
+    attempt = machine.attempts_of(settlement.receipt)
+    return Mark(id_, attempt, taker, settlement.verb, settlement.error, delay_ms)
 
 
 class Ledger(Protocol):
@@ -61,13 +101,25 @@ class Ledger(Protocol):
     def names(self) -> list[str]:
         """Queues that were declared, in order."""
 
+    def said(
+        self, queue: str, op: str, content: str, kept_ms: int, *, deadline_ms: int | None
+    ) -> str:
+        """What the first publication with this op said, this one included."""
+
     def begin(
-        self, queue: str, ids: Sequence[str], *, op: str, most: int, deadline_ms: int | None
+        self,
+        queue: str,
+        messages: Sequence[Delivered],
+        *,
+        op: str,
+        most: int,
+        lease_ms: int,
+        deadline_ms: int | None,
     ) -> list[Begun]:
         """Count an attempt of each, as far as one that is a suspect, which begins alone.
 
-        `most`: attempts after which a message whose taker said nothing is dead; 0: never. The
-        answer is as long as what was come to.
+        `most`: attempts after which a message whose taker said nothing is dead; 0: never.
+        `lease_ms`: for this long another copy is a twin. The answer is as long as what was come to.
         """
 
     def settle(

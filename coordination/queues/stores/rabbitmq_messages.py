@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import Any
 
 from coordination.connections.rabbitmq import Arrived, Envelope
@@ -9,12 +10,14 @@ from coordination.queues.stores import rabbitmq_topology as topology
 from coordination.queues.types import Declaration, Outgoing, Taken
 
 HEADERS, AT, SOURCE, ERROR = "concord-headers", "concord-at", "concord-source", "concord-error"
+COPY = "concord-copy"
+"""Tells a message that was published twice from one that was delivered twice."""
 _KEPT = (HEADERS, AT)
 
 
 def envelope(message: Outgoing, queue: Declaration) -> Envelope:
     """As it is published. Its time is by the publisher's clock: the server's is in seconds."""
-    headers: dict[str, Any] = {AT: time.time_ns() // 1000}
+    headers: dict[str, Any] = {AT: time.time_ns() // 1000, COPY: token_hex(6)}
     if message.headers != "{}":
         headers[HEADERS] = message.headers
     return Envelope(queue.name, message.id, message.body, headers)
@@ -23,15 +26,19 @@ def envelope(message: Outgoing, queue: Declaration) -> Envelope:
 def revived(message: Arrived, id_: str, *, to: str) -> Envelope:
     """The same message, as it was published, without what became of it."""
     headers = {word: message.headers[word] for word in _KEPT if word in message.headers}
+    headers[COPY] = token_hex(6)
     return Envelope(to, id_, message.body, headers)
 
 
-def copied(message: Arrived, id_: str, *, to: str) -> Envelope:
-    """The same message; a dead letter stays one. What the server wrote on it stays behind."""
+def copied(message: Arrived, id_: str, *, to: str, copy: str | None = None) -> Envelope:
+    """The same message; a dead letter stays one. What the server wrote on it stays behind.
+
+    `copy`: what to call it; None: it takes the place of this one.
+    """
     plain = revived(message, id_, to=to)
-    if not (died_in := source(message.headers)):
-        return plain
-    told = {SOURCE: died_in, ERROR: str(message.headers.get(ERROR, ""))}
+    told = {COPY: copy_of(message) if copy is None else copy}
+    if died_in := source(message.headers):
+        told |= {SOURCE: died_in, ERROR: str(message.headers.get(ERROR, ""))}
     return plain._replace(headers={**plain.headers, **told})
 
 
@@ -40,6 +47,11 @@ def letter(message: Arrived, id_: str, queue: Declaration, error: str) -> Envelo
     assert queue.dead_letter is not None
     plain = revived(message, id_, to=queue.dead_letter)
     return plain._replace(headers={**plain.headers, SOURCE: queue.name, ERROR: error})
+
+
+def copy_of(message: Arrived) -> str:
+    """Which publication of the message it is; empty: of somebody who has no word for it."""
+    return str(message.headers.get(COPY, ""))
 
 
 def is_worn(message: Arrived) -> bool:

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 from coordination.connections.rabbitmq import Verdict
 from coordination.exceptions import CoordinationError
+from coordination.failpoints import hit
 from coordination.queues import declaring
 from coordination.queues.stores import rabbitmq_messages as messages
 from coordination.queues.stores import rabbitmq_topology as topology
 from coordination.queues.stores.rabbitmq_inbox import Held, Inbox
-from coordination.queues.stores.rabbitmq_ledger import Ledger
+from coordination.queues.stores.rabbitmq_ledger import Ledger, copy_after, mark_of
 from coordination.queues.stores.rabbitmq_publishing import Publisher
 from coordination.queues.types import Declaration, Settlement
 
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 BURY_AGAIN_S = 5.0
 """After this a message is tried again that its dead letter queue did not take."""
+AGAIN_S = 1.0
+"""After this a message is tried again that could not be put off."""
 
 
 class Parting:
@@ -60,15 +63,33 @@ class Parting:
         *,
         deadline_ms: int | None,
     ) -> None:
-        """Publish it for later; if that cannot be, it comes again at once."""
-        copy = messages.copied(held.message, held.id, to=queue.name)
-        rung_ms = topology.rung_ms(settlement.delay_ms)
+        """Publish it for later; if that cannot be, it comes again, and this is tried again."""
+        mark = mark_of(settlement)
+        copy = copy_after(mark.attempt, mark.taker)
+        self.put_off(queue, inbox, held, copy=copy, delay_ms=mark.delay_ms, deadline_ms=deadline_ms)
+
+    def put_off(
+        self,
+        queue: Declaration,
+        inbox: Inbox,
+        held: Held,
+        *,
+        copy: str,
+        delay_ms: int,
+        deadline_ms: int | None,
+    ) -> None:
+        """As `delay`, by the name of the copy that is to come."""
+        later = messages.copied(held.message, held.id, to=queue.name, copy=copy)
+        hit("rabbitmq.delay.before")
         try:
-            self._publisher.delay(copy, rung_ms, deadline_ms=deadline_ms)
+            self._publisher.delay(later, topology.rung_ms(delay_ms), deadline_ms=deadline_ms)
         except CoordinationError as error:
-            logger.warning("message %s is not delayed: %s", held.id, error)
-            inbox.give_back([held])
+            logger.warning("message %s is put off when it comes again: %s", held.id, error)
+            # Not at once: a server that is short of memory would be asked without a pause.
+            inbox.hold(f"later.{copy}", held, time.monotonic() + AGAIN_S)
+            inbox.watch()
         else:
+            hit("rabbitmq.delay.after")
             inbox.ack([held])
 
     def bury(

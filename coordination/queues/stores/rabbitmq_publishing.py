@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -76,15 +77,13 @@ class Publisher:
     def delay(self, copy: Envelope, rung_ms: int, *, deadline_ms: int | None) -> None:
         """Publish it to its queue for later. Raises StoreUnavailable, OutcomeUnknown."""
         alias = self._store.alias
-        verdicts: list[Verdict | None] = [None]
-        self._send(
+        said = self._send_again(
             lambda wire: topology.declare_rung(wire, rung_ms, store=alias),
             [copy],
-            verdicts,
             queue=None,
             deadline_ms=deadline_ms,
         )
-        if verdicts[0] is not Verdict.CONFIRMED:
+        if said != [Verdict.CONFIRMED]:
             raise StoreUnavailable(
                 f"RabbitMQ store {alias!r} took no message with a delay.", store=alias
             )
@@ -96,13 +95,22 @@ class Publisher:
 
         What the server says of each. Raises StoreUnavailable, OutcomeUnknown.
         """
-        verdicts: list[Verdict | None] = [None] * len(envelopes)
-        self._send(self._to(queue), envelopes, verdicts, queue=queue, deadline_ms=deadline_ms)
-        return [each for each in verdicts if each is not None]
+        return self._send_again(self._to(queue), envelopes, queue=queue, deadline_ms=deadline_ms)
 
     def refusal(self, queue: Declaration, said: Sequence[Verdict]) -> QueueFull | Unroutable:
         """The error that tells of a queue that took nothing."""
         return self._refusal(queue, Counter(said))
+
+    def make(self, queue: Declaration) -> None:
+        """Declare the queue anew. Raises StoreUnavailable, also of a server that takes nothing."""
+        alias, name = self._store.alias, queue.name
+        self._refuse_blocked(name)
+
+        def steps(wire: Wire) -> Steps[None]:
+            wire.known.discard((name, queue.dead_letter))
+            yield from topology.declare(wire, queue, store=alias)
+
+        self._store.run(steps, role=Role.PUBLISH)
 
     def unbind_dead(self, queue: Declaration) -> None:
         """The server's own dead letters of `queue` go to its former dead letters no more."""
@@ -123,6 +131,34 @@ class Publisher:
 
         return prepared
 
+    def _send_again(
+        self,
+        prepared: Prepared,
+        envelopes: Sequence[Envelope],
+        *,
+        queue: Declaration | None,
+        deadline_ms: int | None,
+    ) -> list[Verdict]:
+        """Publish copies of what was published before: a queue that was deleted is made anew."""
+        due = time.monotonic() + (deadline_ms or self._store.deadline_ms) / 1000
+        said: dict[int, Verdict] = {}
+        for _ in range(2):
+            lost = [
+                number
+                for number in range(len(envelopes))
+                if said.get(number, Verdict.UNROUTABLE) is Verdict.UNROUTABLE
+            ]
+            if not lost:
+                break
+            verdicts: list[Verdict | None] = [None] * len(lost)
+            some, left_ms = (
+                [envelopes[number] for number in lost],
+                int((due - time.monotonic()) * 1000),
+            )
+            self._send(prepared, some, verdicts, queue=queue, deadline_ms=max(1, left_ms))
+            said |= {n: each for n, each in zip(lost, verdicts, strict=True) if each is not None}
+        return [said[number] for number in sorted(said)]
+
     def _send(
         self,
         prepared: Prepared,
@@ -133,19 +169,19 @@ class Publisher:
         deadline_ms: int | None,
     ) -> None:
         alias, name = self._store.alias, None if queue is None else queue.name
-        if self._store.blocked():
-            raise StoreUnavailable(
-                f"RabbitMQ store {alias!r} takes no messages for now: it is short of memory or "
-                "disk.",
-                name=name,
-                store=alias,
-                reason="blocked",
-            )
+        self._refuse_blocked(name)
 
         def steps(wire: Wire) -> Steps[None]:
             exchange = yield from prepared(wire)
             channel = yield from wire.confirming()
-            yield channel.publish(exchange, envelopes, verdicts)
+            try:
+                yield channel.publish(exchange, envelopes, verdicts)
+            except RabbitMQRefused:
+                wire.known.clear()
+                raise
+            if Verdict.UNROUTABLE in verdicts:
+                # Somebody has deleted it: whoever publishes next makes it anew.
+                wire.known.clear()
 
         try:
             self._store.run(steps, role=Role.PUBLISH, deadline_ms=deadline_ms)
@@ -154,6 +190,16 @@ class Publisher:
             raise unable(
                 f"RabbitMQ store {alias!r}: {error}", name=name, store=alias, reason=error.reason
             ) from error
+
+    def _refuse_blocked(self, name: str | None) -> None:
+        if self._store.blocked():
+            raise StoreUnavailable(
+                f"RabbitMQ store {self._store.alias!r} takes no messages for now: it is short of "
+                "memory or disk.",
+                name=name,
+                store=self._store.alias,
+                reason="blocked",
+            )
 
     def _remember(
         self,

@@ -70,7 +70,9 @@ class Sweeper:
         others = [each for each in found if each not in mine]
         try:
             if mine:
-                self._ledger.forget(to.name, [each.id for each in mine])
+                # Also of where they were: should they come there again, nobody has begun them.
+                for each_queue in (to.name, source.name):
+                    self._ledger.forget(each_queue, [each.id for each in mine])
                 revived = [messages.revived(each, each.id, to=to.name) for each in mine]
                 said = self._publisher.send(to, revived, deadline_ms=deadline_ms)
                 if any(each is not Verdict.CONFIRMED for each in said):
@@ -106,8 +108,9 @@ class Sweeper:
                     found.append(message)
             return channel, found, left
 
+        anew = topology.again_if_gone(steps)
         try:
-            return self._store.run(steps, role=Role.CONSUME, changes=False, deadline_ms=deadline_ms)
+            return self._store.run(anew, role=Role.CONSUME, changes=False, deadline_ms=deadline_ms)
         except RabbitMQRefused as error:
             raise StoreUnavailable(
                 f"Queue {queue.name!r}: {error}", name=queue.name, store=self._store.alias

@@ -8,9 +8,11 @@ A delayed message waits in a queue of all those with that delay, from which it f
 own when its time is over: messages of one delay leave in order, those of several would not.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from coordination.connections.rabbitmq import (
+    NOT_FOUND,
     PRECONDITION_FAILED,
     Channel,
     RabbitMQRefused,
@@ -19,6 +21,8 @@ from coordination.connections.rabbitmq import (
 )
 from coordination.exceptions import InvalidArgument, StoreUnavailable
 from coordination.queues.types import Declaration
+
+T = TypeVar("T")
 
 QUEUES, DEAD = "concord.queues", "concord.dead"
 """Exchanges: to a queue by its name, and to the dead letters of the queue with that name."""
@@ -72,6 +76,21 @@ def declare(wire: Wire, queue: Declaration, *, store: str) -> Steps[None]:
         raise _refusal(error, queue.name, store=store) from error
     wire.known.add(known)
     yield channel.close_it()
+
+
+def again_if_gone(steps: Callable[[Wire], Steps[T]]) -> Callable[[Wire], Steps[T]]:
+    """The same exchange, made once more when it meets a queue that somebody has deleted."""
+
+    def twice(wire: Wire) -> Steps[T]:
+        try:
+            return (yield from steps(wire))
+        except RabbitMQRefused as error:
+            if error.status != NOT_FOUND:
+                raise
+        wire.known.clear()
+        return (yield from steps(wire))
+
+    return twice
 
 
 def unbind_dead(wire: Wire, name: str, dead_letter: str, *, store: str) -> Steps[None]:

@@ -16,8 +16,9 @@ from coordination.exceptions import QueueFull, QueuePaused
 from coordination.locks.bells import Bell
 from coordination.locks.repeating import repeated
 from coordination.locks.stores.redis_bells import RedisBells
-from coordination.queues import declaring, options
+from coordination.queues import contents, declaring, options
 from coordination.queues.stores import redis_records as records
+from coordination.queues.stores.picking import picked
 from coordination.queues.stores.redis_keys import ANSWER, SHARDS, dedup_key, keys_of, names_key
 from coordination.queues.stores.redis_scripts import VERBS, source
 from coordination.queues.types import (
@@ -68,11 +69,12 @@ class RedisQueues:
         *,
         op: str,
         kept_ms: int,
+        content: str = "",
         deadline_ms: int | None = None,
     ) -> list[Published]:
         """Put messages into the queue, all or none."""
         told: list[Any] = [kept_ms, "" if queue.max_length is None else queue.max_length]
-        told.append(conf.current().queues.dedup_window_ms)
+        told += (conf.current().queues.dedup_window_ms, contents.behind(content))
         firsts: list[str] = []
         if all(map(records.is_plain, batch)):
             told += records.as_blocks(batch)
@@ -83,17 +85,18 @@ class RedisQueues:
                 if each.dedup:
                     firsts.append(dedup_key(queue.name, each.dedup))
         reply = self._run("publish", queue, op, *told, more=firsts, deadline_ms=deadline_ms)
-        if reply == b"ok":
+        answer = contents.answered(reply.decode(), content, queue=queue.name, store=self.alias)
+        if answer == "ok":
             return [Published(each.id) for each in batch]
-        if reply == b"full":
+        if answer == "full":
             raise self._full(queue)
-        if reply == b"paused":
+        if answer == "paused":
             raise QueuePaused(
                 f"Queue {queue.name!r}: publishing is paused; nothing was published.",
                 name=queue.name,
                 store=self.alias,
             )
-        ids = reply.decode().split(" ")[1:]
+        ids = answer.split(" ")[1:]
         return [Published(id_, id_ != each.id) for id_, each in zip(ids, batch, strict=True)]
 
     def reserve(
@@ -124,6 +127,10 @@ class RedisQueues:
                 reply = take()
         taken = records.taken(reply, op)
         return Found(taken, 0 if taken else -(-int(reply[1]) // 1000))
+
+    def leave(self, queue: Declaration, *, op: str) -> None:
+        """The `reserve` with this op waits no longer."""
+        self._run("leave", queue, op, f"{self._bells.channel} {op}")
 
     def settle(
         self,
@@ -202,6 +209,28 @@ class RedisQueues:
         """One step of throwing messages away."""
         told = (KEPT_MS, limit, cursor or "", json.dumps(said))
         return _swept(self._run("purge", queue, op, *told, deadline_ms=deadline_ms))
+
+    def pick(
+        self,
+        queue: Declaration,
+        message: str,
+        *,
+        to: Declaration | None,
+        op: str,
+        died_in: str | None = None,
+        said: Mapping[str, str],
+        deadline_ms: int | None = None,
+    ) -> bool:
+        """Move one message or throw it away."""
+        bound = "" if to is None or to.max_length is None else to.max_length
+        where = ("", "") if to is None else (to.name, bound)
+        reply = self._run(
+            *("pick", queue, op, KEPT_MS, message, died_in or "", json.dumps(said), *where),
+            more=() if to is None else keys_of(to.name),
+            deadline_ms=deadline_ms,
+            also=to,
+        )
+        return picked(reply.decode(), message, queue=queue, to=to, store=self.alias)
 
     def pause(
         self, queue: Declaration, *, publishing: bool, consuming: bool, said: Mapping[str, str]

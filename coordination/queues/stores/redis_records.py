@@ -75,14 +75,16 @@ def settlements(batch: Sequence[Settlement], *, dead: str) -> list[Any]:
             error = packed_error(each.error)
             told += (*proof(each.receipt), each.verb, each.delay_ms * 1000, error)
         return told
-    proofs = [proof(each.receipt) for each in batch]
-    proven = proofs[0][1]
-    if proven.startswith("1\n") and all(each[1] == proven for each in proofs):
-        ids = ",".join([f'"{id_}"' for id_, _ in proofs])
+    first, _, rest = batch[0].receipt.partition(".")
+    op = rest.partition(".")[0]
+    proven = f"{first}.{op}."
+    if first == "1" and all(each.receipt.startswith(proven) for each in batch):
+        behind = len(proven)
+        ids = ",".join([f'"{each.receipt[behind:]}"' for each in batch])
         # An id of ours holds neither; what somebody made up does not tell where it ends.
-        if ids.count('"') == 2 * len(proofs) and ids.count(",") == len(proofs) - 1:
-            return ["block", dead, len(proofs), proven[2:], ids]
-    return ["acks", dead, *chain.from_iterable(proofs)]
+        if ids.count('"') == 2 * len(batch) and ids.count(",") == len(batch) - 1:
+            return ["block", dead, len(batch), op, ids]
+    return ["acks", dead, *chain.from_iterable([proof(each.receipt) for each in batch])]
 
 
 def taken(reply: Sequence[Any], op: str) -> list[Taken]:
@@ -96,11 +98,10 @@ def _of_blocks(heads: bytes, blocks: Sequence[bytes], op: str) -> Iterator[Taken
     proven = f"1.{op}."
     for head, block in zip(heads.split(b"\n"), blocks, strict=True):
         at = int(head.split(b" ", 2)[1])
-        lines = iter(block.decode().split("\n"))
-        # The last line is empty: each ends with its newline.
-        while id_ := next(lines):
-            headers = next(lines)
-            yield Taken(id_, proven + id_, 1, next(lines), headers, at)
+        lines = block.decode().split("\n")
+        # Three of each; the last line is empty, since each ends with its newline.
+        for id_, headers, body in zip(lines[:-1:3], lines[1::3], lines[2::3], strict=True):
+            yield Taken(id_, proven + id_, 1, body, headers, at)
 
 
 def _taken(
@@ -175,8 +176,6 @@ def stats(reply: Sequence[Any], queue: Declaration, *, store: str) -> Stats:
     config = {
         key.decode(): value.decode() for key, value in zip(flat[::2], flat[1::2], strict=True)
     }
-    counted = {word: int(config.get(word, 0)) for word in _COUNTED}
-    came = int(config.get("s", 0))
     return Stats(
         name=queue.name,
         store=store,
@@ -189,16 +188,23 @@ def stats(reply: Sequence[Any], queue: Declaration, *, store: str) -> Stats:
         oldest_age=max(0, int(now) - int(oldest)) / 1e6 if oldest else None,
         publishing_paused=config.get("pp") == "1",
         consuming_paused=config.get("pc") == "1",
-        totals=Totals(
-            # Whatever came into the queue has a number of its sequence.
-            published=came - counted["moved_in"] - counted["redriven"],
-            delivered=int(config.get("delivered", 0)),
-            lapsed=int(config.get("lapsed", 0)),
-            **counted,
-        ),
+        totals=totals(config),
         declaration=declaration(config["d"], queue.name) if "d" in config else queue,
         # What has lost its place is in none of the states.
         extra=MappingProxyType({"messages": held}),
+    )
+
+
+def totals(config: Mapping[str, str]) -> Totals:
+    """Of the hash of a queue."""
+    counted = {word: int(config.get(word, 0)) for word in _COUNTED}
+    # Whatever came into the queue has a number of its sequence.
+    published = int(config.get("s", 0)) - counted["moved_in"] - counted["redriven"]
+    return Totals(
+        published=published,
+        delivered=int(config.get("delivered", 0)),
+        lapsed=int(config.get("lapsed", 0)),
+        **counted,
     )
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent / "lua"
 VERBS = (
-    *("declare", "publish", "reserve", "settle", "extend", "bury", "peek", "move", "purge"),
-    *("pause", "stats"),
+    *("declare", "publish", "reserve", "leave", "settle", "extend", "bury", "peek", "move"),
+    *("purge", "pick", "pause", "stats"),
 )
 
 

@@ -6,8 +6,9 @@ where nobody else may write, settling is part of it, too, and taking is refused:
 take back that the attempt was counted. Who waits is woken through a pipe beside the file.
 """
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from random import random
@@ -22,9 +23,11 @@ from coordination.connections.sqlite_django import DjangoFile
 from coordination.exceptions import NotSupportedByStore
 from coordination.kernel.settings import StoreSettings
 from coordination.locks.bells import Bell, Bells
-from coordination.queues import declaring, options
+from coordination.queues import contents, declaring, options
 from coordination.queues.stores import database_records as records
+from coordination.queues.stores import sqlite_sweeping
 from coordination.queues.stores import sqlite_verbs as verbs
+from coordination.queues.stores.picking import picked
 from coordination.queues.stores.sqlite_turn import Turn
 from coordination.queues.types import (
     EVERYTHING,
@@ -105,12 +108,21 @@ class SqliteQueues:
         *,
         op: str,
         kept_ms: int,
+        content: str = "",
         deadline_ms: int | None = None,
     ) -> list[Published]:
         """Put messages into the queue, all or none; within the caller's `atomic()` if any."""
         window_ms = conf.current().queues.dedup_window_ms
         with self._turn(queue, op, deadline_ms) as turn:
-            answer = verbs.publish(turn, queue, batch, kept_ms=kept_ms, window_ms=window_ms)
+            kept = verbs.publish(
+                turn,
+                queue,
+                batch,
+                kept_ms=kept_ms,
+                content=contents.behind(content),
+                window_ms=window_ms,
+            )
+        answer = contents.answered(kept, content, queue=queue.name, store=self.alias)
         return records.published(answer, batch, queue=queue, store=self.alias)
 
     def reserve(
@@ -139,6 +151,11 @@ class SqliteQueues:
         if self._doorbell.works:
             return found
         return Found(found.taken, min(found.look_again_ms, DEAF_LOOK_MS))
+
+    def leave(self, queue: Declaration, *, op: str) -> None:
+        """The `reserve` with this op waits no longer."""
+        with self._turn(queue, op) as turn:
+            verbs.leave(turn)
 
     def settle(
         self,
@@ -195,7 +212,7 @@ class SqliteQueues:
         """One step of moving messages to another queue, or of a redrive."""
         with self._turn(source, op, deadline_ms) as turn:
             other = turn.other(self._row(turn.db, to), to.name)
-            answer = verbs.sweep(
+            answer = sqlite_sweeping.sweep(
                 turn, limit=limit, cursor=cursor, said=said, kept_ms=KEPT_MS, died_in=died_in,
                 to=other, bound=to.max_length,
             )  # fmt: skip
@@ -213,8 +230,30 @@ class SqliteQueues:
     ) -> Swept:
         """One step of throwing messages away."""
         with self._turn(queue, op, deadline_ms) as turn:
-            answer = verbs.sweep(turn, limit=limit, cursor=cursor, said=said, kept_ms=KEPT_MS)
+            answer = sqlite_sweeping.sweep(
+                turn, limit=limit, cursor=cursor, said=said, kept_ms=KEPT_MS
+            )
         return records.swept(answer, to=queue, store=self.alias)
+
+    def pick(
+        self,
+        queue: Declaration,
+        message: str,
+        *,
+        to: Declaration | None,
+        op: str,
+        died_in: str | None = None,
+        said: Mapping[str, str],
+        deadline_ms: int | None = None,
+    ) -> bool:
+        """Move one message or throw it away."""
+        with self._turn(queue, op, deadline_ms) as turn:
+            other = None if to is None else turn.other(self._row(turn.db, to), to.name)
+            answer = sqlite_sweeping.pick(
+                turn, message, said=said, kept_ms=KEPT_MS, died_in=died_in, to=other,
+                bound=None if to is None else to.max_length,
+            )  # fmt: skip
+        return picked(answer, message, queue=queue, to=to, store=self.alias)
 
     def pause(
         self, queue: Declaration, *, publishing: bool, consuming: bool, said: Mapping[str, str]
@@ -236,6 +275,14 @@ class SqliteQueues:
             return [name for (name,) in db.execute(NAMES)]
 
     # Calls
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """The same, of what stands there."""
+        return self._file.transaction(self.deadline_ms)
+
+    def turn(self, queue: Declaration, op: str) -> AbstractContextManager[Turn]:
+        """A step of what is kept beside the messages; see `sqlite_holds`."""
+        return self._turn(queue, op)
 
     @contextmanager
     def _turn(

@@ -16,6 +16,8 @@ from coordination.queues.tables import Stage
 
 TIDIED_MAX = 1_000
 """Messages brought on by one call."""
+TIDIED_TIMES = 20
+"""The same of those that have expired, which stand in the way of others."""
 COLUMNS = (
     *("queue_id", "stage", "sort", "seq", "message", "body", "headers", "priority", "grp"),
     *("published_us", "due_us", "expires_us", "attempts", "taken_by", "suspect", "source", "error"),
@@ -25,7 +27,7 @@ INSERT = (
     f"VALUES ({', '.join('?' * len(COLUMNS))})"
 )
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM concord_queue_message WHERE "  # noqa: S608
-OF_GROUP = "queue_id + 0 = ? AND grp = ? AND grp > '' AND stage IN "
+OF_GROUP = "queue_id + 0 = ? AND grp = ? AND NOT (grp = '') AND stage IN "
 
 Row = dict[str, Any]
 
@@ -108,11 +110,13 @@ class Turn:
         return [dict(zip(COLUMNS, row, strict=True)) for row in found]
 
     def held(self) -> int:
-        """Messages in it, in whatever state."""
-        ((number,),) = self.db.execute(
-            "SELECT count(*) FROM concord_queue_message WHERE queue_id = ?", (self.id,)
+        """What counts towards its bound: messages in whatever state, and room that is held."""
+        ((number, rooms),) = self.db.execute(
+            "SELECT count(*), (SELECT coalesce(sum(messages), 0) FROM concord_queue_hold "
+            "WHERE queue_id = ?1) FROM concord_queue_message WHERE queue_id = ?1",
+            (self.id,),
         )
-        return int(number)
+        return int(number) + int(rooms)
 
     def numbers(self, count: int) -> range:
         """Sequence numbers for so many messages to come."""
@@ -195,7 +199,7 @@ class Turn:
         )
         self.count("dead", len(rows))
         dead.count("moved_in", len(rows))
-        self.tell("message.died", ids, **more)
+        self.tell("message.died", ids, error=error, to=dead.name, **more)
         dead.tell("message.buried", ids, source=self.name)
         dead.wake(len(ids))
         return freed
@@ -224,12 +228,19 @@ class Turn:
         ):
             self.put(row, stage=Stage.READY, sort=9 - row["priority"])
 
+    def expired(self, limit: int = 1) -> list[Row]:
+        """What is of no use any more."""
+        return self.rows(
+            "queue_id + 0 = ? AND expires_us > 0 AND taken_by = '' AND expires_us <= ? LIMIT ?",
+            *(self.id, self.now_us, limit),
+        )
+
     def expire(self) -> None:
         """Throw away what is of no use any more."""
-        gone = self.rows(
-            "queue_id + 0 = ? AND expires_us > 0 AND taken_by = '' AND expires_us <= ? LIMIT ?",
-            *(self.id, self.now_us, TIDIED_MAX),
-        )
-        self.drop(gone)
-        self.count("expired", len(gone))
-        self.tell("message.expired", [row["message"] for row in gone])
+        for _ in range(TIDIED_TIMES):
+            gone = self.expired(TIDIED_MAX)
+            self.drop(gone)
+            self.count("expired", len(gone))
+            self.tell("message.expired", [row["message"] for row in gone])
+            if len(gone) < TIDIED_MAX:
+                return

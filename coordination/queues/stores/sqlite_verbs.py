@@ -35,10 +35,14 @@ SELECT message FROM concord_queue_dedup WHERE queue_id = ? AND dedup = ? AND unt
 DEDUP = "INSERT OR REPLACE INTO concord_queue_dedup VALUES (?, ?, ?, ?)"
 WAIT = "INSERT OR REPLACE INTO concord_queue_waiter VALUES (?, ?, ?, ?)"
 LEAVE = "DELETE FROM concord_queue_waiter WHERE queue_id = ? AND op = ?"
+# More may have expired at once than one call throws away.
+READY = (
+    "queue_id = ? AND stage = ? AND (expires_us = 0 OR expires_us > ?) ORDER BY sort, seq LIMIT ?"
+)
 FIRST = """
 SELECT sort FROM concord_queue_message WHERE queue_id = ? AND stage = ? ORDER BY sort LIMIT 1
 """
-LAST_SEQ = "SELECT last_seq FROM concord_queue WHERE id = ?"
+RETRIED = "message.retried"
 OF_RECEIPT = "queue_id = ? AND seq + 0 = ? AND taken_by > '' AND taken_by = ? AND attempts = ?"
 
 
@@ -91,14 +95,43 @@ def pause(turn: Turn, *, publishing: bool, consuming: bool, said: Mapping[str, s
 
 
 def publish(
-    turn: Turn, queue: Declaration, batch: Sequence[Outgoing], *, kept_ms: int, window_ms: int
+    turn: Turn,
+    queue: Declaration,
+    batch: Sequence[Outgoing],
+    *,
+    kept_ms: int,
+    content: str,
+    window_ms: int,
 ) -> str:
-    """'ok', or 'as id id …' with a duplicate as the id of its first, or 'paused' or 'full'."""
+    """'as id id …' with a duplicate as the id of its first, then `content`; 'paused' or 'full'."""
     if (before := turn.answer()) is not None:
         return before
-    ((paused, _),) = turn.db.execute(PAUSED, (turn.id,))
-    if paused:
+    if is_paused(turn):
         return "paused"
+    ids, fresh = fresh_of(turn, batch)
+    if not has_room(turn, queue, len(fresh)):
+        return "full"
+    put(turn, fresh, window_ms=window_ms)
+    return turn.remember(f"as {' '.join(ids)}{content}", kept_ms)
+
+
+def is_paused(turn: Turn) -> bool:
+    """Whether it takes no publications."""
+    ((paused, _),) = turn.db.execute(PAUSED, (turn.id,))
+    return bool(paused)
+
+
+def has_room(turn: Turn, queue: Declaration, number: int) -> bool:
+    """Whether it may hold so many more."""
+    if queue.max_length is None:
+        return True
+    # What is of no use any more shall not stand in the way.
+    turn.expire()
+    return turn.held() + number <= queue.max_length
+
+
+def fresh_of(turn: Turn, batch: Sequence[Outgoing]) -> tuple[list[str], list[Outgoing]]:
+    """Ids, of a duplicate that of its first; and those that are none."""
     firsts: dict[str, str] = {}
     ids = []
     for each in batch:
@@ -107,21 +140,33 @@ def publish(
             known = turn.db.execute(DEDUPED, (turn.id, each.dedup, turn.now_us)).fetchone()
             first = firsts.setdefault(each.dedup, known[0] if known else each.id)
         ids.append(first)
-    fresh = [each for each, first in zip(batch, ids, strict=True) if each.id == first]
-    if queue.max_length is not None:
-        # What is of no use any more shall not stand in the way.
-        turn.expire()
-        if turn.held() + len(fresh) > queue.max_length:
-            return "full"
+    return ids, [each for each, first in zip(batch, ids, strict=True) if each.id == first]
+
+
+def put(turn: Turn, fresh: Sequence[Outgoing], *, window_ms: int) -> None:
+    """To the end of the queue."""
     for each in fresh:
         if each.dedup:
             until_us = turn.now_us + window_ms * 1_000
             turn.db.execute(DEDUP, (turn.id, each.dedup, each.id, until_us))
     turn.enter([_row(each, turn.now_us) for each in fresh])
     turn.count("published", len(fresh))
-    turn.tell("message.published", [each.id for each in fresh])
+    turn.tell("message.published", [each.id for each in fresh], **_options(fresh, turn.now_us))
     turn.wake(len(fresh))
-    return turn.remember(f"as {' '.join(ids)}", kept_ms)
+
+
+def _due_us(each: Outgoing, now_us: int) -> int:
+    return now_us + each.delay_ms * 1_000 if each.delay_ms else each.due_us
+
+
+def _options(batch: Sequence[Outgoing], now_us: int) -> dict[str, list[object]]:
+    """For the history: of each message what it is published with, where any has such."""
+    told: dict[str, list[object]] = {
+        "priorities": [each.priority for each in batch],
+        "dues": [_due_us(each, now_us) for each in batch],
+        "groups": [each.group for each in batch],
+    }
+    return {word: values for word, values in told.items() if any(values)}
 
 
 def _row(each: Outgoing, now_us: int) -> Row:
@@ -132,7 +177,7 @@ def _row(each: Outgoing, now_us: int) -> Row:
         "priority": each.priority,
         "grp": each.group,
         "published_us": now_us,
-        "due_us": now_us + each.delay_ms * 1_000 if each.delay_ms else each.due_us,
+        "due_us": _due_us(each, now_us),
         "expires_us": now_us + each.expires_ms * 1_000 if each.expires_ms else 0,
         "attempts": 0,
         "taken_by": "",
@@ -155,18 +200,18 @@ def reserve(
             )
             for seq in before.split()
         ]
-        return Found([_taken(row, turn.op) for rows in found for row in rows], 0)
+        return Found([_taken(row, turn.op) for rows in found for row in rows], IDLE_MS)
     dead_id = dead_letter_id(turn.db, queue, node=turn.node)
     dead = None if dead_id is None else turn.other(dead_id, str(queue.dead_letter))
     turn.bring_on(max_attempts=queue.max_attempts, dead=dead)
     ((_, paused),) = turn.db.execute(PAUSED, (turn.id,))
     rows: list[Row] = []
     if not paused:
-        rows = turn.rows(
-            "queue_id = ? AND stage = ? ORDER BY sort, seq LIMIT ?", turn.id, Stage.READY, count
-        )
+        rows = turn.rows(READY, turn.id, Stage.READY, turn.now_us, count)
         if rows and rows[0]["sort"] < 0:
             del rows[1:]
+        if not rows and turn.expired():
+            return Found([], 0)  # one of a group may be behind it
     if not rows:
         return Found([], _wait(turn, stay_ms=stay_ms, channel=channel))
     ends_us = turn.now_us + queue.visibility_ms * 1_000
@@ -194,6 +239,12 @@ def _wait(turn: Turn, *, stay_ms: int, channel: str) -> int:
         for (at_us,) in turn.db.execute(FIRST, (turn.id, stage)):
             look_ms = min(look_ms, max(0, -(-(at_us - turn.now_us) // 1_000)))
     return look_ms
+
+
+def leave(turn: Turn) -> None:
+    """Wait no longer. Who was woken already wakes another in his place."""
+    if turn.db.execute(LEAVE, (turn.id, turn.op)).rowcount == 0:
+        turn.wake(1)
 
 
 def _taken(row: Row, op: str) -> Taken:
@@ -227,6 +278,8 @@ def settle(turn: Turn, queue: Declaration, batch: Sequence[Settlement], *, kept_
         return before
     dead_id = dead_letter_id(turn.db, queue, node=turn.node)
     done: dict[str, list[str]] = {}
+    errors: list[str] = []
+    dues: list[int] = []
     freed, digits = 0, ""
     for each in batch:
         row = _of(turn, each.receipt)
@@ -241,10 +294,14 @@ def settle(turn: Turn, queue: Declaration, batch: Sequence[Settlement], *, kept_
             continue
         kind, came = _settled(turn, each, row)
         done.setdefault(kind, []).append(row["message"])
+        if kind == RETRIED:
+            errors.append(packed_error(each.error))
+            dues.append(turn.now_us + each.delay_ms * 1_000 if each.delay_ms else 0)
         freed += came
     turn.count("acked", len(done.get("message.acked", ())))
     for kind, ids in done.items():
-        turn.tell(kind, ids)
+        more = {"errors": errors, "dues": dues} if kind == RETRIED else {}
+        turn.tell(kind, ids, **more)
     # Also for one that is due later: whoever waits has to learn until when he may sleep.
     turn.wake(freed)
     return turn.remember(digits, kept_ms)
@@ -259,7 +316,7 @@ def _settled(turn: Turn, each: Settlement, row: Row) -> tuple[str, int]:
         return "message.released", 1
     due_us = turn.now_us + each.delay_ms * 1_000
     turn.back(row, due_us=due_us, error=packed_error(each.error))
-    return "message.retried", 1
+    return RETRIED, 1
 
 
 def extend(turn: Turn, receipts: Sequence[str], *, lease_ms: int) -> list[bool]:
@@ -272,58 +329,3 @@ def extend(turn: Turn, receipts: Sequence[str], *, lease_ms: int) -> list[bool]:
     ids = [row["message"] for row in rows if row is not None]
     turn.tell("message.extended", ids, until=ends_us)
     return [row is not None for row in rows]
-
-
-def sweep(
-    turn: Turn,
-    *,
-    limit: int,
-    cursor: str | None,
-    said: Mapping[str, str],
-    kept_ms: int,
-    died_in: str | None = None,
-    to: Turn | None = None,
-    bound: int | None = None,
-) -> str:
-    """One step of a move, a redrive or a purge: 'full', or how many and where to go on."""
-    if (before := turn.answer()) is not None:
-        return before
-    if to is not None and bound is not None:
-        limit = min(limit, bound - to.held())
-        if limit <= 0:
-            return "full"
-    last = int(cursor) if cursor else turn.db.execute(LAST_SEQ, (turn.id,)).fetchone()[0]
-    if died_in is not None:
-        rows = turn.rows(
-            "queue_id + 0 = ? AND source = ? AND source > '' AND taken_by = '' AND seq <= ? "
-            "ORDER BY seq LIMIT ?",
-            *(turn.id, died_in, last, limit),
-        )
-    else:
-        rows = turn.rows(
-            "queue_id = ? AND stage < ? AND seq <= ? ORDER BY stage, sort, seq LIMIT ?",
-            *(turn.id, Stage.TAKEN, last, limit),
-        )
-    turn.wake(turn.drop(rows))
-    ids = [row["message"] for row in rows]
-    if to is None:
-        turn.count("purged", len(rows))
-        turn.tell("message.purged", ids, said=dict(said))
-    elif rows:
-        _arrive(turn, to, rows, said=said, redriven=died_in is not None)
-    left = last if len(rows) == limit else ""
-    return turn.remember(f"{len(rows)} {left}", kept_ms)
-
-
-def _arrive(
-    turn: Turn, to: Turn, rows: Sequence[Row], *, said: Mapping[str, str], redriven: bool
-) -> None:
-    source = {"source": ""} if redriven else {}
-    to.enter([row | {"attempts": 0, "suspect": False, "due_us": 0} | source for row in rows])
-    ids = [row["message"] for row in rows]
-    turn.count("moved_out", len(rows))
-    to.count("redriven" if redriven else "moved_in", len(rows))
-    turn.tell("message.moved", ids, said=dict(said), to=to.name)
-    what = "message.redriven" if redriven else "message.arrived"
-    to.tell(what, ids, said=dict(said), source=turn.name)
-    to.wake(len(rows))

@@ -5,6 +5,12 @@ export const number = (value) => Math.round(value).toLocaleString("en-US");
 
 export const capped = (value, most) => (value > most ? `${number(most)}+` : number(value));
 
+// `+1,204`, `−3`, `±0`: a minus that is as wide as the plus.
+export const signed = (value) => (value === 0 ? "±0" : `${value > 0 ? "+" : "−"}${number(Math.abs(value))}`);
+
+// So many a second: as `per_second` of the templates.
+export const rate = (value) => (value === 0 ? "0" : value < 10 ? value.toFixed(1) : number(value));
+
 // Figures below ten keep one digit after the point.
 export const figure = (value) => (value < 10 && value > 0 ? value.toFixed(1) : number(value));
 

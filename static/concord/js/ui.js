@@ -41,10 +41,26 @@ export function lockAddress(key) {
 
 export const keyName = (key) => key.split(" ").slice(2).join(" ") || key;
 
-// What an event or an intervention is about.
-export const addressOf = (object, name) => (object === "lock" ? lockAddress(name) : address(name));
+// The page of a counter or a queue by its key, `store name`; behind it may stand the number of a row.
+function namedAddress(start, key) {
+  const [store, name] = key.split(" ");
+  const whole = `${start}${encodeURIComponent(store)}/`;
+  const parts = name.split("/");
+  if (parts.some((part) => ODD.has(part))) return `${whole}?name=${encodeURIComponent(name)}`;
+  return whole + parts.map(encodeURIComponent).join("/");
+}
+
+export const counterAddress = (key) => namedAddress(shell.counters, key);
+export const queueAddress = (store, name) => namedAddress(shell.queues, `${store} ${name}`);
+
+// What an event or an intervention is about: where it is, and what it is called.
+const second = (key) => key.split(" ")[1] ?? key;
+const ADDRESSES = { lock: lockAddress, counter: counterAddress, queue: (key) => namedAddress(shell.queues, key) };
+const NAMES = { lock: keyName, counter: second, queue: second };
+export const addressOf = (object, name) => (ADDRESSES[object] ?? address)(name);
+export const nameOf = (object, name) => (NAMES[object] ?? tail)(name);
 export const Named = ({ object, name }) =>
-  object === "lock" ? html`<span class="mono">${keyName(name)}</span>` : html`<${Gid} gid=${name} />`;
+  NAMES[object] ? html`<span class="mono">${nameOf(object, name)}</span>` : html`<${Gid} gid=${name} />`;
 
 // State = icon + word + colour. A finished row keeps a coloured icon and loses the coloured word.
 export const State = ({ state, extra = "" }) => {

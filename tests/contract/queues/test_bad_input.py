@@ -56,6 +56,7 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(q: Queue, body: Any, wor
         ({"ttl": 5}, "ttl", None),
         ({"op_id": ""}, "op_id", None),
         ({"op_id": 5}, "op_id", None),
+        ({"op_id": "\ud800"}, "op_id must be text", None),
         ({"within": "nowhere"}, "no atomic", None),
     ],
 )
@@ -103,6 +104,7 @@ def test_a_queue_is_not_its_own_dead_letter_queue(using: str, name: str) -> None
 
 
 def test_bad_counts_and_waits_are_refused(q: Queue) -> None:
+    picks = Capability.PICK in q.store.capabilities
     for call in (
         lambda: q.reserve(0),
         lambda: q.reserve(1001),
@@ -113,6 +115,7 @@ def test_bad_counts_and_waits_are_refused(q: Queue) -> None:
         lambda: q.publish_many(range(1001)),
         lambda: q.purge(limit=0),
         lambda: q.purge(reason=5),  # type: ignore[arg-type]
+        *(lambda id_=id_: q.redrive(only=id_) for id_ in ("", "two words", 5) if picks),
     ):
         with pytest.raises(InvalidArgument):
             call()
@@ -138,6 +141,7 @@ def test_what_a_store_cannot_do_is_refused_before_anything_is_sent(q: Queue) -> 
         Capability.PAUSE: q.pause,
         Capability.MOVE: lambda: q.move("elsewhere"),
         Capability.EXTEND: lambda: q.extend("1.a.b"),
+        Capability.PICK: lambda: q.purge(only="a-message"),
     }
     for capability, verb in verbs.items():
         if capability not in able:

@@ -1,7 +1,9 @@
 """Delay, priority, groups, dedup, expiry, bounds and pauses."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,8 @@ from coordination import Message
 from coordination.exceptions import QueueFull, QueuePaused
 from coordination.queues.api import Queue
 from coordination.queues.types import Capability, State
-from tests.contract.queues.taking import balanced, drained, one, until
+from tests.contract.locks.asking import pass_time
+from tests.contract.queues.taking import DEADLINE_S, balanced, drained, one, until
 
 
 @pytest.mark.needs(Capability.DELAY)
@@ -90,6 +93,36 @@ def test_an_expired_message_is_thrown_away_and_counted(q: Queue) -> None:
 
 
 @pytest.mark.needs(Capability.EXPIRY)
+def test_what_has_expired_is_never_given_out_however_much_it_is(q: Queue) -> None:
+    for _ in range(3):
+        q.publish_many([Message("over", expires=0.3)] * 1000)
+    q.publish("for ever")
+    pass_time(0.4)
+    assert [each.body for each in q.reserve(batch=5)] == ["for ever"]
+    until(lambda: not q.reserve() and q.stats().held == 1)
+    balanced(q)
+
+
+@pytest.mark.needs(Capability.EXPIRY, Capability.GROUPS)
+def test_a_group_goes_on_behind_however_much_has_expired(q: Queue) -> None:
+    for _ in range(3):
+        q.publish_many([Message("over", group="g", expires=0.3)] * 1000)
+    q.publish("for ever", group="g")
+    pass_time(0.4)
+    assert [each.body for each in q.reserve(batch=5)] == ["for ever"]
+    balanced(q)
+
+
+def test_who_repeats_a_call_whose_messages_are_settled_waits_like_others(q: Queue) -> None:
+    q.publish("x")
+    (message,) = q.reserve(op_id="a", wait=DEADLINE_S)
+    message.ack()
+    begun = time.process_time()
+    assert q.reserve(op_id="a", wait=1.5) == []
+    assert time.process_time() - begun < 0.3
+
+
+@pytest.mark.needs(Capability.EXPIRY)
 def test_a_message_does_not_expire_in_the_hands_of_its_taker(q: Queue) -> None:
     q.publish("x", expires=0.1)
     message = one(q)
@@ -122,6 +155,22 @@ def test_a_full_queue_refuses_all_of_a_batch(made: Callable[..., Queue]) -> None
         q.publish("what is taken counts, too")
     message.ack()
     q.publish("fourth")
+    balanced(q)
+
+
+@pytest.mark.needs(Capability.BOUND, Capability.EXPIRY, Capability.GROUPS)
+@pytest.mark.parametrize("options", [{}, {"group": "g"}], ids=["plain", "of a group"])
+@pytest.mark.parametrize("coming", [{}, {"priority": 1}], ids=["then plain", "then with priority"])
+def test_what_has_expired_takes_no_room(
+    made: Callable[..., Queue], options: dict[str, Any], coming: dict[str, Any]
+) -> None:
+    q = made(max_length=300)
+    q.publish_many([Message("over", expires=0.3, **options)] * 300)
+    pass_time(0.4)
+    q.publish_many([Message("new", **coming)] * 300)
+    with pytest.raises(QueueFull):
+        q.publish("one too many")
+    assert [each.body for each in drained(q)] == ["new"] * 300
     balanced(q)
 
 

@@ -1,6 +1,8 @@
 """A receipt proves one attempt: whose lease passed on cannot touch the message any more."""
 
 import dataclasses
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -74,6 +76,22 @@ def test_a_repeated_reserve_gets_the_same_messages(q: Queue, store: QueueStore) 
     q.ack([first[0].receipt])
     left = store.reserve(q.declared, op=op, count=3, kept_ms=10_000).taken
     assert [each.id for each in left] == [each.id for each in first[1:]]
+
+
+@pytest.mark.needs(Capability.EXTEND, Capability.PORTABLE_RECEIPTS)
+def test_what_a_repeated_reserve_trusts_is_its_own(made: Callable[..., Queue]) -> None:
+    q = made(visibility=1.5)
+    q.publish_many(["kept", "lost"])
+    q.reserve(2, op_id="task-1")
+    threading.Event().wait(1)
+    kept, lost = again = q.reserve(2, op_id="task-1")
+    assert [each.body for each in again] == ["kept", "lost"]
+    q.nack(lost.receipt, delay=0)
+    threading.Event().wait(0.7)
+    # The first lease would have ended by now.
+    assert time.monotonic() < kept.trusted_until
+    assert [each.body for each in q.reserve(2)] == ["lost"]
+    kept.ack()
 
 
 def test_an_op_id_publishes_once(q: Queue) -> None:

@@ -86,13 +86,13 @@ def test_what_is_under_way_is_completed_before_it_stops(q: Queue) -> None:
 
 @pytest.mark.needs(Capability.EXTEND)
 def test_the_lease_is_kept_while_the_handler_works(made: Callable[..., Queue]) -> None:
-    q = made(visibility=0.3)
+    q = made(visibility=1)
     seen: list[int] = []
     over = threading.Event()
 
     def handler(message: Delivery) -> None:
         seen.append(message.attempts)
-        assert not over.wait(1.2)
+        assert not over.wait(2.5)
 
     q.publish("long")
     with running(q, handler):
@@ -144,6 +144,49 @@ def test_a_suspect_runs_while_nothing_else_does(made: Callable[..., Queue]) -> N
         until(lambda: q.stats().held == 0)
     assert set(at_once) <= {1}
     balanced(q)
+
+
+def test_a_handler_that_leaves_by_system_exit_has_failed(q: Queue) -> None:
+    seen: list[int] = []
+
+    def handler(message: Delivery) -> None:
+        seen.append(message.attempts)
+        if message.attempts == 1:
+            raise SystemExit("over")
+
+    q.publish("x")
+    with running(q, handler):
+        until(lambda: q.stats().held == 0)
+    assert seen == [1, 2]
+    balanced(q)
+
+
+def test_a_queue_that_was_declared_otherwise_is_told_and_not_waited_for(
+    made: Callable[..., Queue],
+) -> None:
+    made(max_attempts=3).publish("x")
+    with pytest.raises(InvalidArgument, match="max_attempts=3, not 4"):
+        made(max_attempts=4).run(print, stop=threading.Event())
+    assert one(made()).attempts == 1
+
+
+def test_a_suspect_is_not_begun_after_the_word_to_stop(made: Callable[..., Queue]) -> None:
+    q = made(visibility=0.3)
+    q.publish("suspect")
+    one(q)  # its taker vanishes
+    threading.Event().wait(0.4)
+    begun, stop = list[object](), threading.Event()
+    q.publish("first", **({"priority": 9} if Capability.PRIORITY in q.store.capabilities else {}))
+
+    def handler(message: Delivery) -> None:
+        begun.append(message.body)
+        stop.set()
+        # Long enough that the suspect is taken meanwhile, and waits for this one's end.
+        threading.Event().wait(0.2)
+
+    q.run(handler, concurrency=4, stop=stop)
+    assert len(begun) == 1
+    assert q.stats().in_flight == 0
 
 
 def test_signals_stop_it_and_are_given_back(q: Queue) -> None:

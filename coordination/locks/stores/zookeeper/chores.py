@@ -26,18 +26,20 @@ class Chores:
 
     def start_afresh(self) -> None:
         """Forget all, also the thread: in a forked child there is none."""
-        self._changed = threading.Condition()
+        # As in `Watch`: a condition that a signal interrupts stays locked.
+        self._mutex = threading.Lock()
+        self._changed = threading.Condition(self._mutex)
         self._due: dict[object, tuple[float, Chore]] = {}
         self._thread: threading.Thread | None = None
 
     def clear(self) -> None:
         """Forget what was to be done."""
-        with self._changed:
+        with self._mutex:
             self._due.clear()
 
     def soon(self, key: object, chore: Chore, *, delay_s: float = 0.0) -> None:
         """Do it in a while, unless it is to be done already."""
-        with self._changed:
+        with self._mutex:
             if key in self._due:
                 return
             self._due[key] = (time.monotonic() + delay_s, chore)
@@ -53,7 +55,7 @@ class Chores:
 
     def _next(self) -> tuple[object, Chore] | None:
         """What is due now; None when there has been nothing for a while."""
-        with self._changed:
+        with self._mutex:
             while True:
                 now = time.monotonic()
                 key = min(self._due, key=lambda each: self._due[each][0], default=None)

@@ -2,6 +2,7 @@
 --
 -- ARGV[4] max attempts   ARGV[5] the dead letter queue's name; KEYS[17…]: it   ARGV[6] error, JSON
 --   → how many
+redis.call('ZREM', KEYS[10], '')   -- so that it works while memory is full: see head.lua
 --#shelf
 
 local q, dead, died, freed = at(NAME, 1), at(ARGV[5], 17), {}, 0
@@ -18,7 +19,8 @@ end
 if #died > 0 then
     count(q, 'lapsed', #died)
     count(q, 'dead', #died)
-    emit(q.config, q.events, 'message.died', NAME, '{"ids":' .. told(died) .. ',"lapsed":true}')
+    emit(q.config, q.events, 'message.died', NAME, '{"ids":' .. told(died) .. ',"lapsed":true,"error":'
+        .. cjson.encode(ARGV[6]) .. ',"to":' .. cjson.encode(ARGV[5]) .. '}')
     laid_down(dead, died, NAME)
     wake(q.waiters, freed)
 end

@@ -1,7 +1,8 @@
 -- What every script of queues begins with; the store puts it in front of each of them.
 --
 -- KEYS[1]  config    hash    d: its declaration, s: last sequence number, v: events so far,
---                            pp and pc: 1 while publishing and consuming are paused; and totals
+--                            pp and pc: 1 while publishing and consuming are paused; rooms: for
+--                            how many messages room is held; and totals
 -- KEYS[2]  messages  hash    id → what was published, as packed by `packed`
 -- KEYS[3]  ready     zset    id by priority and sequence number; a suspect is below 0
 -- KEYS[4]  delayed   zset    id by the time when it is due
@@ -26,6 +27,10 @@
 -- server ten times as much.
 --
 -- ARGV[1] name   ARGV[2] node: who calls, for the history   ARGV[3] op
+--
+-- Where the server is out of memory (`maxmemory`), a script may do nothing that takes some before
+-- its first write. What has to go on then, so that a full queue can be emptied, begins with a write
+-- that takes none: a waiter '' leaves, who never came.
 --
 -- Times are microseconds of this server's clock, below 2^53, where a Lua number is exact; only
 -- `text` makes them strings, since `..` would round them.
@@ -133,14 +138,17 @@ local function scatter_proven(proofs)
     end
 end
 
--- Wake as many as there may be work for. Who is dead hears nothing, so the next one is told.
+-- Wake as many as there may be work for. Who is dead hears nothing, and who has given up listens no
+-- more, so the next one is told.
 local function wake(waiters, count)
     while count > 0 do
         local popped = redis.call('ZPOPMIN', waiters, count)
         if #popped == 0 then return end
         for index = 1, #popped, 2 do
             local channel, op = string.match(popped[index], '^(.*) (.*)$')
-            if redis.call('PUBLISH', channel, op) > 0 then count = count - 1 end
+            if tonumber(popped[index + 1]) > now and redis.call('PUBLISH', channel, op) > 0 then
+                count = count - 1
+            end
         end
     end
 end

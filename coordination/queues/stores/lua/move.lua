@@ -10,9 +10,14 @@ if answered then return answered end
 if redis.call('HEXISTS', KEYS[1], 'd') == 0 or redis.call('HEXISTS', KEYS[17], 'd') == 0 then
     return 'undeclared'
 end
+redis.call('ZREM', KEYS[10], '')   -- so that it works while memory is full: see head.lua
 --#shelf
 
-local q, to = at(NAME, 1), at(ARGV[9], 17)
+local q, to, steps = at(NAME, 1), at(ARGV[9], 17), 0
+-- What is of no use any more shall not stand in the way.
+if ARGV[10] ~= '' then
+    repeat steps = steps + 1 until expire(to) == 0 or steps == 20
+end
 local room = tonumber(ARGV[10]) and tonumber(ARGV[10]) - length(to) or 1e12
 if room <= 0 then return 'full' end
 local redriven = ARGV[7] ~= ''

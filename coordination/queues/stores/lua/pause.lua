@@ -3,6 +3,7 @@
 -- ARGV[4] publishing paused: '1' or '0'   ARGV[5] consuming paused   ARGV[6] said: JSON
 --   → 'undeclared' | 'ok'
 if redis.call('HEXISTS', KEYS[1], 'd') == 0 then return 'undeclared' end
+redis.call('ZREM', KEYS[10], '')   -- so that it works while memory is full: see head.lua
 redis.call('HSET', KEYS[1], 'pp', ARGV[4], 'pc', ARGV[5])
 emit(KEYS[1], KEYS[12], 'queue.paused', NAME, '{"publishing":' .. ARGV[4] .. ',"consuming":'
     .. ARGV[5] .. ',"said":' .. ARGV[6] .. '}')

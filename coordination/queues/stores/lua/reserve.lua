@@ -5,8 +5,9 @@
 -- ARGV[6] visibility    microseconds
 -- ARGV[7] max attempts  0: none dies
 -- ARGV[8] waiter        'channel op'   ARGV[9] stay: how long it waits, microseconds; 0: not at all
---   → 'undeclared' | {dying, microseconds until there may be one without a word,
---      then 'block' and heads of blocks and of each its lines,
+--   → 'undeclared' | {dying, microseconds until there may be one without a word; 0: this call did
+--      all that one may, and another may find some; then 'block' and heads of blocks and of each
+--      its lines,
 --      or of each message its id, attempts, suspect, error and record}
 local state = redis.call('HMGET', KEYS[1], 'd', 'pc', 'fifo')
 if not state[1] then return 'undeclared' end
@@ -41,13 +42,14 @@ if answered then
     local heads, ids = redis.call('HGET', KEYS[15], OP), {}
     if heads then return with_lines(heads, {0, 0, 'block', heads}) end
     for id in string.gmatch(answered, '[^ ",]+') do table.insert(ids, id) end
-    return had(ids, {0, 0})
+    return had(ids, {0, 60000000})
 end
 
-local dying = 0
+local dying, more = 0, false
 -- What there is nothing to do for takes three looks and no functions.
 if redis.call('ZCOUNT', KEYS[5], '-inf', NOW) + redis.call('ZCOUNT', KEYS[4], '-inf', NOW)
         + redis.call('ZCOUNT', KEYS[9], '-inf', NOW) > 0 then
+    redis.call('ZREM', KEYS[10], '')   -- so that it works while memory is full: see head.lua
     --#shelf
     local q = at(NAME, 1)
     expire(q)
@@ -55,6 +57,10 @@ if redis.call('ZCOUNT', KEYS[5], '-inf', NOW) + redis.call('ZCOUNT', KEYS[4], '-
     come_due(q)
     -- What lapsed may have expired meanwhile.
     expire(q)
+    if state[2] ~= '1' then
+        if not weed(q, tonumber(ARGV[5])) then return {dying, '0'} end
+        more = redis.call('ZCOUNT', KEYS[9], '-inf', NOW) > 0
+    end
 end
 
 local popped, before_fifo = {}, nil
@@ -119,6 +125,10 @@ if state[2] ~= '1' then
     popped = kept
 end
 if #popped == 0 then
+    -- One of a group may be behind what has expired.
+    if more then return {dying, '0'} end
+    -- Nothing was written yet; see head.lua.
+    if state[2] == '1' then redis.call('ZREM', KEYS[10], '') end
     if ARGV[9] ~= '0' then
         redis.call('ZADD', KEYS[10], text(now + ARGV[9]), ARGV[8])
     else

@@ -63,6 +63,9 @@ if plain and #good > 0 then
     redis.call('HINCRBY', KEYS[1], 'acked', #good)
     emit(KEYS[1], KEYS[12], 'message.acked', NAME, '{"ids":' .. told(good) .. '}')
 end
+if not plain or #good == 0 then
+    redis.call('ZREM', KEYS[10], '')   -- so that it works while memory is full: see head.lua
+end
 if #stale > 0 then
     emit(KEYS[1], KEYS[12], 'message.refused', NAME, '{"ids":' .. cjson.encode(stale) .. '}')
 end
@@ -73,7 +76,8 @@ if plain or #good == 0 then return answer end
 --#shelf
 
 local q, dead = at(NAME, 1), at(ARGV[6], 17)
-local acked, retried, died, released, freed, buried = {}, {}, {}, {}, 0, {}
+local acked, retried, died, released, freed = {}, {}, {}, {}, 0
+local retried_of, died_of, dues = {}, {}, {}   -- what went wrong, and until when nobody takes it
 
 -- Back to where it may be taken from.
 local function back(id, m, t, due)
@@ -100,25 +104,29 @@ for _, index in ipairs(good) do
     elseif verb == 'dead' and ARGV[6] ~= '' then
         m.source, m.error, m.expires = NAME, ARGV[from + 4], '0'
         freed = freed + transfer(q, dead, id, m)
-        died[#died + 1] = id
+        died[#died + 1], died_of[#died + 1] = id, cjson.encode(ARGV[from + 4])
     else
         local delay = tonumber(ARGV[from + 3])
         t.error = ARGV[from + 4]
         back(id, m, t, now + delay)
-        retried[#retried + 1] = id
+        local number = #retried + 1
+        retried[number], retried_of[number] = id, cjson.encode(ARGV[from + 4])
+        dues[number] = delay > 0 and text(now + delay) or '0'
         freed = freed + 1
     end
 end
 
-local function record(what, done, total)
+local function record(what, done, total, more)
     if #done == 0 then return end
     if total then count(q, total, #done) end
-    emit(q.config, q.events, what, NAME, '{"ids":' .. told(done) .. '}')
+    emit(q.config, q.events, what, NAME, '{"ids":' .. told(done) .. (more or '') .. '}')
 end
-record('message.acked', acked, 'acked')
-record('message.retried', retried)
-record('message.released', released)
-record('message.died', died, 'dead')
+record('message.acked', acked, 'acked', nil)
+record('message.retried', retried, nil, ',"errors":[' .. table.concat(retried_of, ',')
+    .. '],"dues":[' .. table.concat(dues, ',') .. ']')
+record('message.released', released, nil, nil)
+record('message.died', died, 'dead', ',"errors":[' .. table.concat(died_of, ',')
+    .. '],"to":' .. cjson.encode(ARGV[6]))
 if #died > 0 then laid_down(dead, died, NAME) end
 -- Also for one that is due later: whoever waits has to learn until when he may sleep.
 wake(q.waiters, freed)

@@ -48,10 +48,11 @@ local function count(q, what, number)
     if number > 0 then redis.call('HINCRBY', q.config, what, number) end
 end
 
--- Messages in the queue, wherever they stand.
+-- What counts towards its bound: messages in the queue, wherever they stand, and the room that is
+-- held for transactions.
 local function length(q)
-    local blocks = redis.call('HMGET', q.config, 'fifo', 'held')
-    return redis.call('HLEN', q.messages) + (blocks[1] or 0) + (blocks[2] or 0)
+    local blocks = redis.call('HMGET', q.config, 'fifo', 'held', 'rooms')
+    return redis.call('HLEN', q.messages) + (blocks[1] or 0) + (blocks[2] or 0) + (blocks[3] or 0)
 end
 
 local function behind(m, id)
@@ -120,13 +121,38 @@ local function transfer(from, to, id, m)
     return freed
 end
 
-local function expire(q)
-    local ids = redis.call('ZRANGEBYSCORE', q.expiring, '-inf', NOW, 'LIMIT', 0, TIDIED_MAX)
-    if #ids == 0 then return end
+local function throw_away(q, ids)
     local all = redis.call('HMGET', q.messages, unpack(ids))
     for index, id in ipairs(ids) do drop(q, id, unpacked(all[index])) end
     count(q, 'expired', #ids)
     emit(q.config, q.events, 'message.expired', q.name, '{"ids":' .. told(ids) .. '}')
+end
+
+-- Throw away what is of no use any more; returns how many.
+local function expire(q)
+    local ids = redis.call('ZRANGEBYSCORE', q.expiring, '-inf', NOW, 'LIMIT', 0, TIDIED_MAX)
+    if #ids > 0 then throw_away(q, ids) end
+    return #ids
+end
+
+-- More may have expired at once than that: none of them is given out. Looks at the first `wanted`
+-- that are ready, and returns whether it came to an end.
+local function weed(q, wanted)
+    local thrown = 0
+    while redis.call('ZCOUNT', q.expiring, '-inf', NOW) > 0 do
+        local ids, over = redis.call('ZRANGE', q.ready, 0, wanted - 1), {}
+        if #ids == 0 then return true end
+        for index, ends in ipairs(redis.call('ZMSCORE', q.expiring, unpack(ids))) do
+            if ends and tonumber(ends) <= now and #over < TIDIED_MAX then
+                table.insert(over, ids[index])
+            end
+        end
+        if #over == 0 then return true end
+        if thrown >= BATCH_MAX then return false end
+        throw_away(q, over)
+        thrown = thrown + #over
+    end
+    return true
 end
 
 local function come_due(q)
@@ -195,16 +221,43 @@ local function laid_down(dead, ids, source)
     wake(dead.waiters, #ids)
 end
 
--- Look through up to `limit` messages that are ready or delayed or behind one of their group, and
--- that were in the queue when the first step began; `act` says whether it took the message away,
--- and how many of its group came forward.
--- Returns how many it took, and the cursor of the next step, '' when all were looked at. Skipped
--- ones are counted by their place, so one may be missed where others take from before it.
+-- Look through messages that are ready or delayed or behind one of their group, and that were in
+-- the queue when the first step began, until `limit` are taken away; `act` says whether it took the
+-- message away, and how many of its group came forward. Those are the next that it looks at: a
+-- group goes as one, whatever stands between its messages.
+-- Returns those it took, and the cursor of the next step, '' when all were looked at. Skipped ones
+-- are counted by their place, so one may be missed where others take from before it.
 local function walk(q, limit, cursor, act)
     local places = {q.ready, q.delayed, q.grouped}
-    local last, phase, skipped = string.match(cursor, '^(%d+):(%d):(%d+)$')
+    local last, phase, skipped, group = string.match(cursor, '^(%d+):(%d):(%d+):(.*)$')
     last = tonumber(last or redis.call('HGET', q.config, 's') or 0)
     phase, skipped = tonumber(phase or 1), tonumber(skipped or 0)
+    local taken, freed, unfinished = {}, 0, ''
+
+    -- This one, and whoever comes forward for it; returns whether this one was taken away.
+    local function follow(id, m)
+        local first = #taken
+        while m and tonumber(m.seq) <= last do
+            if #taken == limit then
+                unfinished = m.group
+                break
+            end
+            local took, came = act(id, m)
+            if not took then break end
+            table.insert(taken, id)
+            if came == 0 then return true end
+            id = redis.call('HGET', q.busy, m.group)
+            m = unpacked(redis.call('HGET', q.messages, id))
+        end
+        if #taken == first then return false end
+        freed = freed + 1
+        return true
+    end
+
+    local id = group and group ~= '' and redis.call('HGET', q.busy, group)
+    if id and not redis.call('ZSCORE', q.inflight, id) then
+        follow(id, unpacked(redis.call('HGET', q.messages, id)))
+    end
     while phase == 1 and redis.call('ZCARD', q.ready) < skipped + limit do
         local block = redis.call('LPOP', q.fifo)
         if not block then break end
@@ -214,8 +267,9 @@ local function walk(q, limit, cursor, act)
         end
         unroll(block)
     end
-    local found = redis.call('ZRANGE', places[phase], skipped, skipped + limit - 1)
-    local taken, freed = {}, 0
+    local found = #taken < limit
+        and redis.call('ZRANGE', places[phase], skipped, skipped + limit - 1) or {}
+    local looked_at = 0
     if #found > 0 then
         local ids = found
         if phase == 3 then
@@ -225,23 +279,13 @@ local function walk(q, limit, cursor, act)
             end
         end
         for index, raw in ipairs(redis.call('HMGET', q.messages, unpack(ids))) do
-            local m = raw and unpacked(raw)
-            local took, came = false, 0
-            if m and tonumber(m.seq) <= last then took, came = act(ids[index], m) end
-            if took then
-                table.insert(taken, ids[index])
-                freed = freed + came
-            else
-                skipped = skipped + 1
-            end
+            if #taken == limit then break end
+            looked_at = index
+            if not (raw and follow(ids[index], unpacked(raw))) then skipped = skipped + 1 end
         end
     end
-    if freed > 0 then
-        -- They stand where it has looked already.
-        phase, skipped = 1, 0
-    elseif #found < limit then
-        phase, skipped = phase + 1, 0
-    end
+    if #taken < limit and looked_at < limit then phase, skipped = phase + 1, 0 end
     wake(q.waiters, freed)
-    return taken, phase > 3 and '' or text(last) .. ':' .. phase .. ':' .. skipped
+    if phase > 3 then return taken, '' end
+    return taken, text(last) .. ':' .. phase .. ':' .. skipped .. ':' .. unfinished
 end

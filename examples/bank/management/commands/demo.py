@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from examples.bank.clerks import Clerks
 from examples.bank.load import Load
 from examples.bank.money import in_units
+from examples.bank.post import Post
 from examples.bank.seeding import seed
 from examples.bank.totals import total
 
@@ -34,6 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--threads", type=int, default=4, help="transactions in flight at most")
         parser.add_argument("--seed", type=int, default=1, help="of the drawn transactions")
         parser.add_argument("--clerks", type=int, default=0, help="threads that take locks")
+        parser.add_argument("--letters", type=float, default=0, help="statements sent a second")
         parser.add_argument("--no-load", action="store_true", help="only open the accounts")
         parser.add_argument(
             "--json", action="store_true", help="print only a JSON summary at the end"
@@ -58,10 +60,12 @@ class Command(BaseCommand):
         try:
             with _stop_signals() as self._signals:
                 if self._seed(options["accounts"]) and not options["no_load"]:
-                    clerks = Clerks(options["clerks"])
+                    clerks, post = Clerks(options["clerks"]), Post(options["letters"])
                     clerks.start()
+                    post.start()
                     self._offer(load, options["seconds"])
                     clerks.stop(within_s=REPORT_S)
+                    post.stop(within_s=REPORT_S)
         finally:
             connections.close_all()
 

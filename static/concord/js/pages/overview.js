@@ -10,7 +10,7 @@ import { Topic } from "../live/topic.js";
 import { follow, Rates, Spark } from "../parts/chart.js";
 import { tell } from "../parts/events.js";
 import { freshness, verdictAt } from "../parts/verdict.js";
-import { addressOf, Fragment, html, Icon, keyName, mount, Named, tail, VerdictState } from "../ui.js";
+import { addressOf, Fragment, html, Icon, mount, Named, nameOf, tail, VerdictState } from "../ui.js";
 
 const BUCKET_S = 5;
 const RECENT = 2;
@@ -53,7 +53,7 @@ function Tile({ verdict }) {
   return html`<a class="vt" data-v=${hue} href=${`/verdicts/${verdict.name}/`}>
     <header><${VerdictState} state=${stateOf(verdict)} /><span class="ago">${since}</span></header>
     <h2>${verdict.title}</h2><p>${verdict.claim}</p>${verdict.name === "atomicity" && html`<${Strip} hue=${hue} />`}
-    <footer><span><b>${number(verdict.checked)}</b> ${verdict.name === "atomicity" ? "audited" : "grants compared"}</span><span>${number(verdict.violations)} open violation${verdict.violations === 1 ? "" : "s"}</span></footer>
+    <footer><span><b>${number(verdict.checked)}</b> ${shell.words.promises[verdict.name].judged}</span><span>${number(verdict.violations)} open violation${verdict.violations === 1 ? "" : "s"}</span></footer>
     <svg class="fresh" aria-hidden="true"><rect width=${`${Math.round(freshness(verdict, now.value) * 100)}%`} height="2" /></svg></a>`;
 }
 
@@ -94,7 +94,7 @@ function Stats() {
 }
 
 const ATTENTION = {
-  violation: ["bad", "bad", (gid, object) => `Violation in ${object === "lock" ? keyName(gid) : tail(gid)}`],
+  violation: ["bad", "bad", (gid, object) => `Violation in ${nameOf(object, gid)}`],
   in_doubt: ["doubt", "wait", (gid) => `${tail(gid)} is in doubt`],
   stuck: ["glass", "wait", (gid) => `${tail(gid)} is slow`],
   heuristic: ["bolt", "wait", (gid) => `${tail(gid)} ended against its decision`],
@@ -111,7 +111,7 @@ function Attention() {
   });
 }
 
-const DONE = { retry: "Sent again", commit: "Resolved commit", abort: "Resolved abort", acknowledge: "Acknowledged", force: "Taken away", forced: "Taken away", revoke: "Asked back", revoke_asked: "Asked back" };
+const DONE = { retry: "Sent again", commit: "Resolved commit", abort: "Resolved abort", acknowledge: "Acknowledged", force: "Taken away", forced: "Taken away", revoke: "Asked back", revoke_asked: "Asked back", adjusted: "Adjusted", reset: "Reset", pause: "Paused or resumed", purge: "Purged", move: "Moved", redrive: "Redriven" };
 
 function Interventions() {
   const rows = board.value.interventions;
@@ -124,9 +124,9 @@ function Interventions() {
 function Events() {
   return [...events.value].reverse().map((event) => {
     const [icon, hue, text] = tell(event);
-    const branch = event.data.seq === undefined ? "" : `branch ${event.data.seq} `;
+    const branch = event.object !== "transaction" || event.data.seq === undefined ? "" : `branch ${event.data.seq} `;
     return html`<li key=${event.seq} data-s=${hue}><time>${clock(event.at)}</time><${Icon} name=${icon} />
-      <span><a href=${addressOf(event.object, event.gid)}><b>${event.object === "lock" ? keyName(event.gid) : tail(event.gid)}</b></a> ${branch}${text}</span></li>`;
+      <span><a href=${addressOf(event.object, event.gid)}><b>${nameOf(event.object, event.gid)}</b></a> ${branch}${text}</span></li>`;
   });
 }
 

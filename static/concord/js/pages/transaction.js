@@ -12,7 +12,7 @@ import { offerLink } from "../parts/copy.js";
 import { watchResolve } from "../parts/dialog.js";
 import { tell } from "../parts/events.js";
 import { layout } from "../transaction/layout.js";
-import { fold, preparedSince, waitsFor } from "../transaction/reducer.js";
+import { fold, placeOf, preparedSince, waitsFor } from "../transaction/reducer.js";
 import { Scrubber } from "../transaction/scrubber.js";
 import { Legend, Swimlane } from "../transaction/swimlane.js";
 import { html, Icon, mount, State, stateAt } from "../ui.js";
@@ -80,7 +80,7 @@ function detail() {
     const next = retry.length ? ` Next try in ${duration(Math.min(...retry) - moment.value)}.` : "";
     return `The decision is ${outcome === "committed" ? "commit" : "abort"}, durable at ${clock(decided)}, and can no longer change.${next}`;
   }
-  const locked = branches.filter((branch) => branch.vote === "yes" && branch.actual === null).map((branch) => branch.using);
+  const locked = branches.filter((branch) => branch.vote === "yes" && branch.actual === null && branch.mode !== "saga").map(placeOf);
   const held = locked.length ? ` Until then its locks in ${locked.join(" and ")} are held.` : "";
   return deadline && deadline > moment.value
     ? `Undecided; the deadline is in ${duration(deadline - moment.value)}.${held}`
@@ -99,10 +99,17 @@ const TimelineCard = () => html`<header><h2>Timeline</h2><div class="r"><${Legen
 const VOTES = { yes: ["check", "ok"], no: ["x", "idle"], read_only: ["check", "idle"] };
 const ENDS = { committed: ["ok", "ok", "Committed"], aborted: ["ended", "idle", "Rolled back"], read_only: ["ended", "idle", "Read only"] };
 
+const standing = () => tx.value.outcome === "aborted" ? "Waiting for its compensation" : "Done";
+
 function Applied({ branch }) {
+  if (branch.mode === "saga" && branch.actual === "aborted") {
+    return html`<span class="st" data-s="idle"><${Icon} name="ended" />${branch.vote === null ? "Never asked" : "Compensated"}</span>`;
+  }
   if (branch.actual === null) {
     if (branch.error) return html`<span class="st" data-s="wait"><${Icon} name="cut" />Failing</span>`;
+    if (branch.vote === "yes" && branch.mode === "saga") return html`<span class="st" data-s="wait"><${Icon} name="ok" />${standing()}</span>`;
     if (branch.vote === "yes") return html`<span class="st" data-s="wait"><${Icon} name="lock" />Prepared</span>`;
+    if (branch.phase === null) return html`<span class="dim">not its turn yet</span>`;
     return html`<span class="st" data-s="busy"><${Icon} name="busy" />Working</span>`;
   }
   const [icon, hue, word] = ENDS[branch.actual] ?? ["bolt", "bad", capital(branch.actual.replaceAll("_", " "))];
@@ -111,7 +118,7 @@ function Applied({ branch }) {
 
 const Branch = ({ branch }) => {
   const [icon, hue] = VOTES[branch.vote] ?? [];
-  return html`<tr><td class="pm main">${branch.seq} <span class="mono">${branch.participant}</span> <span class="under">${branch.using}</span></td>
+  return html`<tr><td class="pm main">${branch.seq} <span class="mono">${branch.participant}</span> <span class="under">${placeOf(branch)}</span></td>
     <td class="pa">${icon ? html`<span class="st" data-s=${hue} title=${branch.reason}><${Icon} name=${icon} />${branch.vote.replace("_", " ")}</span>` : html`<span class="dim">none yet</span>`}</td>
     <td class="mono">${clock(branch.voted).slice(6)}</td><td class="ps"><${Applied} branch=${branch} /></td><td class="mono">${clock(branch.finished).slice(6)}</td>
     <td class="r mono">${branch.attempts}</td></tr>`;
@@ -134,7 +141,7 @@ function Log() {
   let before = null;
   return events.value.flatMap((event, i) => {
     const branch = names.get(event.data?.seq);
-    const [icon, hue, text] = tell(event, branch?.using);
+    const [icon, hue, text] = tell(event, branch && placeOf(branch));
     const gap = before !== null && event.at - before > IDLE_MS
       ? [html`<li class="gap" key=${`gap${event.v}`}>${duration(event.at - before)} in which nothing was recorded</li>`] : [];
     before = event.at;

@@ -1,6 +1,9 @@
+import { number } from "../format.js";
+
 // Dialogs that act: the last button works only once everything the server will ask for is there.
 // `opened` fills in what the dialog is about when it is opened; `verb` says what would be done now.
-function watch(id, { opened = null, verb = null } = {}) {
+// `ready` says whether what else it has was filled in.
+function watch(id, { opened = null, verb = null, ready = () => true } = {}) {
   const form = document.querySelector(`#${id} form`);
   if (form === null) return;
   const { confirm, reason } = form.elements;
@@ -11,7 +14,8 @@ function watch(id, { opened = null, verb = null } = {}) {
     form.querySelector("[data-count]").textContent = length;
     if (verb !== null) submit.textContent = verb(form);
     const typed = wanted === null || confirm.value.trim() === wanted.textContent;
-    submit.disabled = length < Number(form.dataset.reasonMin) || !typed;
+    const filled = ready(form);
+    submit.disabled = length < Number(form.dataset.reasonMin) || !typed || !filled;
   };
   form.addEventListener("input", check);
   // One click, one effect: the second of a double click finds the button off.
@@ -21,6 +25,29 @@ function watch(id, { opened = null, verb = null } = {}) {
     check();
   });
   check();
+}
+
+// A counter's: `shown()` tells how it stands. Adjusting says what would become of it; resetting
+// keeps the value it was opened with, so that the server can refuse when it is another one by then.
+export function watchCounter(shown) {
+  const say = (form, what, text) => { form.querySelector(`[data-${what}]`).textContent = text; };
+  watch("adjust", {
+    opened: (form) => say(form, "value", number(shown().value)),
+    ready(form) {
+      const amount = form.elements.amount.value.trim();
+      const whole = /^[+-]?\d{1,16}$/.test(amount) && Number(amount) !== 0;
+      say(form, "becomes", whole ? `, and would stand at ${number(shown().value + Number(amount))}` : "");
+      return whole;
+    },
+  });
+  watch("reset", {
+    opened(form) {
+      const { value } = shown();
+      form.elements.value.value = value;
+      say(form, "value", number(value));
+      say(form, "confirm", String(value).slice(-6));
+    },
+  });
 }
 
 export function watchResolve() {
@@ -33,6 +60,31 @@ export function watchResolve() {
 }
 
 export const watchAcknowledge = () => watch("acknowledge");
+
+const say = (form, what, text) => form.querySelectorAll(`[data-${what}]`).forEach((spot) => { spot.textContent = text; });
+
+// A dialog that says figures of now when it is opened: what → text.
+export const watchDialog = (id, figures = () => ({})) => watch(id, {
+  opened(form) {
+    for (const [what, text] of Object.entries(figures())) say(form, what, text);
+  },
+});
+
+const CONFIRM_DIGITS = 6;
+
+// A dialog about so many messages: the form keeps how many were shown when it was opened, and the
+// server touches no more.
+export function watchSweep(id, verb, count) {
+  watch(id, {
+    verb: (form) => `${verb} ${number(Number(form.elements.shown.value))}`,
+    opened(form) {
+      const shown = count();
+      form.elements.shown.value = shown;
+      say(form, "count-shown", number(shown));
+      say(form, "confirm", String(shown).slice(-CONFIRM_DIGITS));
+    },
+  });
+}
 
 // Dialogs about the holders of a lock: `held()` tells who they are when the dialog is opened, and
 // the form keeps exactly that, so that the server can refuse when others hold it by then.

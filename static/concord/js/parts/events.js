@@ -18,9 +18,45 @@ function voted(data, using) {
   return ["check", "ok", `voted ${how}${using ? ` on ${using}` : ""}`];
 }
 
+// An event of a queue is of one or of many messages.
+const many = (data) => { const count = data.ids?.length ?? data.count ?? 0; return `${count} message${count === 1 ? "" : "s"}`; };
+const toward = (data) => (data.to ? ` to ${data.to}` : "");
+const QUEUES = {
+  "message.published": (data) => ["send", "", `${many(data)} published`],
+  "message.taken": (data) => ["busy", "", `${many(data)} taken`],
+  "message.extended": (data) => ["clock", "", `leases of ${many(data)} extended`],
+  "message.acked": (data) => ["ok", "ok", `${many(data)} acked`],
+  "message.retried": (data) => ["cycle", "wait", `${many(data)} failed, to be tried again`],
+  "message.released": (data) => ["undo", "", `${many(data)} given back, not begun`],
+  "message.lapsed": (data) => ["clock", "wait", `leases of ${many(data)} ran out`],
+  "message.died": (data) => ["mail", "wait", `${many(data)} died`],
+  "message.buried": (data) => ["mail", "wait", `${many(data)} came to the dead letters`],
+  "message.expired": (data) => ["clock", "", `${many(data)} expired`],
+  "message.refused": (data) => ["fence", "", `stale receipts of ${many(data)} refused`],
+  "message.arrived": (data) => ["arrow", "", `${many(data)} moved here`],
+  "message.redriven": (data) => ["undo", "busy", `${many(data)} given another chance by ${by(data)}${why(data)}`],
+  "message.moved": (data) => ["arrow", "", `${many(data)} moved${toward(data)} by ${by(data)}${why(data)}`],
+  "message.purged": (data) => ["x", "wait", `${many(data)} thrown away by ${by(data)}${why(data)}`],
+  "queue.declared": () => ["plus", "", "declared"],
+  "queue.paused": (data) => (Number(data.publishing) || Number(data.consuming)
+    ? ["pause", "wait", `paused by ${by(data)}${why(data)}`] : ["play", "", `resumed by ${by(data)}${why(data)}`]),
+};
+
 const UNSAID = "its lease ran out";
 const by = (data) => data.said?.actor ?? data.actor ?? "somebody";
 const why = (data) => because(data.said?.reason ?? data.reason);
+
+function counted(data, icon, what) {
+  const amount = data.after - data.before;
+  const many = data.count > 1 ? ` in ${data.count.toLocaleString("en-US")} changes` : "";
+  const hand = data.actor ? ` by ${data.actor}${because(data.reason)}` : "";
+  return [data.actor ? "user" : icon, data.actor ? "wait" : "", `${what} ${amount > 0 ? "+" : ""}${amount.toLocaleString("en-US")} to ${data.after.toLocaleString("en-US")}${many}${hand}`];
+}
+
+const elsewhere = ({ register }) => {
+  if (!register || register === "database") return "";
+  return `, decided by ${register === "paxos" ? "the quorum" : register}`;
+};
 
 const TELL = {
   "lock.granted": (data) => ["lock", "", `granted to ${data.who?.owner || "its owner"}`],
@@ -34,10 +70,18 @@ const TELL = {
   "lock.revoke_asked": (data) => ["send", "wait", `asked back by ${by(data)}${why(data)}`],
   "lock.release_refused": () => ["fence", "", "a former holder was refused"],
 
+  "counter.added": (data) => counted(data, "plus", "changed by"),
+  "counter.set": (data) => counted(data, "reg", "set, a change of"),
+  "counter.compare_and_set": (data) => counted(data, "check", "compared and set, a change of"),
+  "counter.reset": (data) => counted(data, "undo", "reset, a change of"),
+  "counter.resynced": () => ["counter", "", "told anew by its store"],
+
+  ...QUEUES,
   "transaction.begun": (data) =>
-    ["tx", "", `began; ${plural(data.of ?? data.branches?.length ?? 0, "branch")} durable`],
+    ["tx", "", `began; ${plural(data.of ?? data.branches?.length ?? 0, "branch")} durable${elsewhere(data)}`],
   "branch.sent": (data) => ["send", "", `sent ${VERBS[data.phase] ?? data.phase} again, try ${data.attempt}`],
   "branch.voted": voted,
+  "branch.precommitted": () => ["check", "", "knows that every vote is yes"],
   "transaction.decided": (data) =>
     data.outcome === "committed"
       ? ["reg", "ok", `decided: commit${because(data.reason)}`]

@@ -1,7 +1,7 @@
 // The swimlane as numbers: lanes, bars, arrows and labels, for one width. Pure.
 import { span } from "../format.js";
 import { axis, pieces, Places, ticks } from "./axis.js";
-import { fold, preparedSince } from "./reducer.js";
+import { fold, placeOf, preparedSince } from "./reducer.js";
 
 export const LANE = 52, HEAD = 28, BAR = 20;
 const TAIL_ENDED = 132, TAIL_LIVE = 30, LABEL = 6.6, ICON = 26, IN_DOUBT_MS = 1000;
@@ -13,6 +13,12 @@ const ENDS = {
   heuristic_commit: ["bad", "bolt", "COMMITTED AGAINST IT", "AGAINST IT"],
   heuristic_rollback: ["bad", "bolt", "ROLLED BACK", "UNDONE"],
   heuristic_hazard: ["unknown", "unknown", "NOBODY KNOWS", "UNKNOWN"],
+};
+
+// How a step of a saga ended, which is seen from its vote on and undone by a compensation.
+const ends = (branch) => {
+  if (branch.mode !== "saga" || branch.actual !== "aborted") return ENDS[branch.actual];
+  return branch.vote === null ? ["idle", "ended", "NEVER ASKED", "UNASKED"] : ["idle", "undo", "COMPENSATED", "UNDONE"];
 };
 
 export const middle = (lane) => HEAD + lane * LANE + LANE / 2;
@@ -27,7 +33,7 @@ export function layout(events, width, now) {
   const lanes = [
     { name: "decision", note: "register, database" },
     { name: "coordinator", note: tx.node },
-    ...tx.branches.map((branch) => ({ name: branch.participant, note: `${branch.using}, ${branch.mode}` })),
+    ...tx.branches.map((branch) => ({ name: branch.participant, note: `${placeOf(branch)}, ${branch.mode}` })),
   ];
   const picture = { lanes, bars: [], arrows: [], decided: null, folds: place.folds, end: place.end, edge, places: new Places() };
   drawTroubles(picture, tx, events, place);
@@ -73,8 +79,14 @@ function drawDecision(picture, tx, place) {
   addArrow(picture, 1, 0, decided - 8, decided, "", `outcome set: ${tx.outcome}`);
 }
 
-// When the branch was asked: at the begin, or, a last agent, once the others had voted.
+// When the branch was asked: at the begin, or, a last agent or a step, once those before it had voted.
 function askedAt(tx, branch, place) {
+  if (branch.form === "forward") return tx.decided === null || tx.outcome === "aborted" ? null : place.x(tx.decided);
+  if (branch.after.length > 0) {
+    const before = tx.branches.filter((each) => branch.after.includes(each.seq));
+    if (before.some((each) => each.vote !== "yes" && each.vote !== "read_only")) return null;
+    return place.x(Math.max(...before.map((each) => each.voted)));
+  }
   if (branch.form !== "last") return place.x(tx.begun ?? place.moments[0]);
   if (branch.phase === null && branch.vote === null) return null;
   const votes = tx.branches.filter((each) => each.form !== "last" && each.voted !== null).map((each) => each.voted);
@@ -87,7 +99,7 @@ function drawBranch(picture, tx, branch, lane, place, moment) {
   const voted = branch.voted === null ? null : place.x(branch.voted);
   const finished = branch.finished === null ? null : place.x(branch.finished);
   const decided = tx.decided === null ? null : place.x(tx.decided);
-  const until = voted ?? finished ?? decided ?? picture.edge;
+  const until = voted ?? finished ?? (branch.form === "forward" ? null : decided) ?? picture.edge;
   addArrow(picture, 1, lane, asked + 2, asked + 12, until === picture.edge ? "fly" : "", "prepare", lane === 2 ? "prepare" : "");
   addBar(picture, lane, asked + 12, until, "busy", "busy", branch.participant.split(".").at(-1), "");
   if (voted !== null) drawVote(picture, tx, branch, lane, { place, moment, voted, finished });
@@ -103,11 +115,12 @@ function drawVote(picture, tx, branch, lane, { place, moment, voted, finished })
   if (branch.vote !== "yes" || finished === voted) return;
   const ms = (branch.finished ?? moment ?? tx.ended ?? place.moments.at(-1)) - branch.voted;
   const doubt = tx.decided === null && preparedSince(tx) !== null && ms > IN_DOUBT_MS ? ", in doubt" : "";
-  addBar(picture, lane, voted, finished ?? picture.edge, "wait", "lock", `PREPARED${doubt} ${span(ms)}`, `PREPARED${doubt}`, "PREPARED", "PREP.");
+  if (branch.mode === "saga") addBar(picture, lane, voted, finished ?? picture.edge, "ok", "ok", `DONE ${span(ms)}`, "DONE");
+  else addBar(picture, lane, voted, finished ?? picture.edge, "wait", "lock", `PREPARED${doubt} ${span(ms)}`, `PREPARED${doubt}`, "PREPARED", "PREP.");
 }
 
 function drawEnd(picture, tx, branch, lane, place, finished) {
-  const [hue, icon, ...words] = ENDS[branch.actual];
+  const [hue, icon, ...words] = ends(branch);
   addBar(picture, lane, finished, picture.edge, hue, icon, ...(branch.vote === "no" ? ["VOTED NO", "NO"] : words));
   if (tx.decided === null || branch.finished <= tx.decided) return;
   const left = Math.max(place.x(tx.decided) + 4, finished - 34);

@@ -1,11 +1,52 @@
-"""Pure: what a page of a shard's events comes to, and whether events were lost before them."""
+"""Streams of events that stores keep themselves: what a page of one comes to. Pure.
+
+Each shard of a store gives its events rising positions, in the order in which they happened. It may
+forget its oldest events, and, after a failure, its newest too. Nothing is missing behind an event
+that is still there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
-from coordination.locks.events import LockEvent
-from coordination.locks.foreign import Page
+
+class Timed(Protocol):
+    """An event, whatever it is about."""
+
+    @property
+    def at_us(self) -> int:
+        """By the store's clock."""
+
+
+Told = TypeVar("Told", bound=Timed)
+
+# Without slots: Python 3.11 cannot make one that is frozen, generic and has them by its alias.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded(Generic[Told]):
+    """One event where it stands in its shard."""
+
+    position: int
+    print: str
+    """Short, and another one for another event: tells whether a position was given twice."""
+    event: Told | None
+    """None: nobody can read it."""
+    of_nobody: bool = False
+    """It is about nothing that has a name, and nothing is to be told of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[Told]):
+    """Events of a shard in order, from the one at the position asked for, if it is there."""
+
+    entries: Sequence[Recorded[Told]]
+    begins: bool
+    """Whether the shard has forgotten none of its oldest events."""
+    more: bool
+    """Whether there are more behind them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +84,16 @@ class Place:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
+@dataclass(frozen=True, kw_only=True)
+class Imported(Generic[Told]):
     """One event with the position and era it is imported under."""
 
     position: int
     era: int
-    event: LockEvent
+    event: Told
 
 
-def follow(place: Place, page: Page) -> tuple[Place, list[Imported]]:
+def follow(place: Place, page: Page[Told]) -> tuple[Place, list[Imported[Told]]]:
     """The place after a page that was read from `place`, and which of its events are new."""
     entries = list(page.entries)
     again = entries[0] if entries and entries[0].position == place.position else None
@@ -62,7 +103,7 @@ def follow(place: Place, page: Page) -> tuple[Place, list[Imported]]:
         del entries[0]
     elif entries and (place.position or not page.begins):
         place = _lost(place)
-    imported = []
+    imported: list[Imported[Told]] = []
     for entry in entries:
         if entry.event is None:
             place = _lost(place)

@@ -1,0 +1,1 @@
+"""Moves, redrives and purges that outlive who began them."""

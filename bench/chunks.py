@@ -24,10 +24,16 @@ class Chunk:
     """User and system time of the calling process."""
     violations: int = 0
     """How often the case did not keep what it promises."""
+    each: int = 1
+    """How many operations one latency is of."""
+
+    @property
+    def operations(self) -> int:
+        return len(self.latencies) * self.each
 
     @property
     def per_operation(self) -> float:
-        return self.elapsed / len(self.latencies)
+        return self.elapsed / self.operations
 
 
 class CaseFailed(Exception):
@@ -60,11 +66,11 @@ class Series:
 
     @property
     def cpu_us(self) -> float:
-        return 1e6 * statistics.median(chunk.cpu / len(chunk.latencies) for chunk in self.chunks)
+        return 1e6 * statistics.median(chunk.cpu / chunk.operations for chunk in self.chunks)
 
     @property
     def operations(self) -> int:
-        return sum(len(chunk.latencies) for chunk in self.chunks)
+        return sum(chunk.operations for chunk in self.chunks)
 
     @property
     def violations(self) -> int:
@@ -77,8 +83,16 @@ class Series:
 
     def speed_against(self, other: "Series") -> float:
         """Median over the cycles of how many times faster than `other` this is."""
+        return statistics.median(self._speeds(other))
+
+    def spread_against(self, other: "Series") -> tuple[float, float]:
+        """The lower and the upper quartile of the same."""
+        low, _, high = statistics.quantiles(self._speeds(other), n=4, method="inclusive")
+        return low, high
+
+    def _speeds(self, other: "Series") -> list[float]:
         pairs = zip(self.chunks, other.chunks, strict=True)
-        return statistics.median(base.per_operation / own.per_operation for own, base in pairs)
+        return [base.per_operation / own.per_operation for own, base in pairs]
 
 
 WARM_UP_CYCLES, LEAST_CYCLES = 2, 3
@@ -92,13 +106,13 @@ class Measured:
     failures: list[str]
 
 
-def interleave(cases: Sequence[Case], *, seconds: float) -> Measured:
-    """Run cycles of one chunk a case for `seconds`; the warm-up cycles are not counted."""
+def interleave(cases: Sequence[Case], *, seconds: float, warm_up: int = WARM_UP_CYCLES) -> Measured:
+    """Run cycles of one chunk a case for `seconds`; the first `warm_up` ones are not counted."""
     series = {case.name: Series(case.name) for case in cases}
     failures: list[str] = []
     due = time.monotonic() + seconds
     cycle = 0
-    while cycle < WARM_UP_CYCLES + LEAST_CYCLES or time.monotonic() < due:
+    while cycle < warm_up + LEAST_CYCLES or time.monotonic() < due:
         for case in random.sample(cases, len(cases)):
             if case.name not in series:
                 continue
@@ -108,7 +122,7 @@ def interleave(cases: Sequence[Case], *, seconds: float) -> Measured:
                 failures.append(f"{case.name}: {error}")
                 del series[case.name]
             else:
-                if cycle >= WARM_UP_CYCLES:
+                if cycle >= warm_up:
                     series[case.name].chunks.append(chunk)
         cycle += 1
     return Measured(series=series, failures=failures)

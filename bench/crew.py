@@ -20,7 +20,8 @@ class Crew:
     """A case: `threads` threads that call their operations again and again.
 
     `settle` returns when everything the calls started is applied. With one thread it is the
-    caller's own, and a chunk costs no hand-over between threads.
+    caller's own, and a chunk costs no hand-over between threads. Cases that share a `pool` share
+    the connections of its threads.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Crew:
         threads: int = 1,
         chunk_s: float,
         settle: Callable[[], None] = _nothing,
+        pool: ThreadPoolExecutor | None = None,
     ) -> None:
         self.name = name
         self.chunk_s = chunk_s
@@ -38,7 +40,7 @@ class Crew:
         self._threads = threads
         self._settle = settle
         self._operations: dict[int, Operation] = {}
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._pool = pool or (ThreadPoolExecutor(threads) if threads > 1 else None)
 
     def run(self, seconds: float) -> Chunk:
         cpu, start = time.process_time(), time.perf_counter()

@@ -4,8 +4,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.acceptors import acceptors
 from config.servers import ServerError, Servers
 from config.servers.kinds import KINDS
 
@@ -33,8 +35,16 @@ def ground(broker: str, *, optional: Sequence[str] = ()) -> Iterator[Servers]:
         for name in optional:
             _start_if_had(servers, name)
         os.environ.update(servers.environment, BENCH_FOLDER=folder)
-        _migrate()
-        yield servers
+        with acceptors(Path(folder)):
+            _migrate()
+            yield servers
+
+
+def migrate_sqlite() -> None:
+    """Create the tables in the file of the SQLite store, too."""
+    from django.core.management import call_command
+
+    call_command("migrate", "coordination", database="bench_sqlite", verbosity=0)
 
 
 def _start_if_had(servers: Servers, name: str) -> None:

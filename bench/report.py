@@ -7,7 +7,8 @@ from textwrap import fill
 from typing import Any, Protocol
 
 from bench.chunks import Series
-from bench.counters import Cost
+from bench.columns import Columns
+from bench.costs import Cost
 
 WIDTH = 117
 
@@ -21,6 +22,8 @@ class Goal:
     got: float | None
     at_most: bool = False
     """Whether less is better."""
+    spread: tuple[float, float] | None = None
+    """The quartiles of what was got, where it is a median."""
 
     @property
     def reached(self) -> bool:
@@ -29,11 +32,25 @@ class Goal:
         return self.got <= self.reach if self.at_most else self.got >= self.reach
 
     @property
+    def _width(self) -> int:
+        return 6 if self.spread is None else 18
+
+    @property
     def line(self) -> str:
         got = "-" if self.got is None else f"{self.got:.2f}"
+        if self.got is not None and self.spread is not None:
+            got += f" ({self.spread[0]:.2f}-{self.spread[1]:.2f})"
         verb = "below" if self.at_most else "reach"
         reached = "yes" if self.reached else "no"
-        return f"  {verb} {self.reach:<5g} got {got:<6} {reached:<4} {self.what}"
+        return f"  {verb} {self.reach:<5g} got {got:<{self._width}} {reached:<4} {self.what}"
+
+
+def against(table: Columns, what: str, reach: float, name: str, other: str) -> Goal:
+    """How many times faster than another case of the table one is to be."""
+    if name not in table.series or other not in table.series:
+        return Goal(what, reach, None)
+    own, base = table.series[name], table.series[other]
+    return Goal(what, reach, own.speed_against(base), spread=own.spread_against(base))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,6 +112,8 @@ class Report:
     """What one part of the bench found."""
 
     notes: str
+    surroundings: str = ""
+    """Machine and versions."""
     tables: Sequence[Rows]
     goals: Sequence[Goal]
     failures: Sequence[str] = ()
@@ -105,7 +124,8 @@ class Report:
             f"load average {self.load[0]:.1f} before, {self.load[1]:.1f} after, "
             f"{os.cpu_count()} cores"
         )
-        blocks = [f"{fill(self.notes, WIDTH)}\n{load}", *(table.as_text() for table in self.tables)]
+        head = [fill(self.notes, WIDTH), *map(_filled, self.surroundings.splitlines()), load]
+        blocks = ["\n".join(head), *(table.as_text() for table in self.tables)]
         blocks.append("\n".join(["goals", *(goal.line for goal in self.goals)]))
         if self.failures:
             blocks.append("\n".join(["not measured", *(f"  {line}" for line in self.failures)]))
@@ -119,11 +139,16 @@ class Report:
         tables = [{"title": table.title, "cases": table.rows()} for table in self.tables]
         return {
             "notes": self.notes,
+            "surroundings": self.surroundings,
             "load": list(self.load),
             "tables": tables,
             "goals": goals,
             "failures": list(self.failures),
         }
+
+
+def _filled(line: str) -> str:
+    return fill(line, WIDTH)
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -3,17 +3,14 @@
 import os
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
+from bench.crowd import Ready
 from bench.locks.contest import Record
 from bench.locks.ways import Way
 
 HOLD_S = 0.001
-START_S = 30
-"""How long the others may take to be ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,29 +21,17 @@ class Round:
     lock: str
     inside: Path
     """A file that is there while somebody is inside."""
-    start: Barrier
     seconds: float
 
 
-def contend(round_: Round, answer: Connection) -> None:
-    """Contend, send the records or an error, and end this process."""
-    try:
-        told: dict[str, Any] = _contend(round_)
-    except BaseException as error:  # noqa: BLE001 - the case is told of as failed, whatever it was
-        round_.start.abort()
-        told = {"error": f"{type(error).__name__}: {error}"}
-    answer.send(told)
-    # At once: a peer's threads need not end first.
-    os._exit(0)
-
-
-def _contend(round_: Round) -> dict[str, Any]:
+def contend(round_: Round, ready: Ready) -> dict[str, Any]:
+    """Contend; the records."""
     hold = round_.way.make()
     with hold(f"{round_.lock}:{os.getpid()}"):
         pass  # connected, and the scripts are loaded
     records: list[Record] = []
     met = 0
-    round_.start.wait(START_S)
+    ready()
     cpu, begun = time.process_time(), time.monotonic()
     due = begun + round_.seconds
     while (asked := time.monotonic()) < due:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.chunks import Chunk, Series
+from bench.fairness import jain
 
 Record = tuple[float, float, float]
 """When it was asked for, had and left, by the monotonic clock that all processes share."""
@@ -29,8 +30,7 @@ class Contest(Chunk):
     @property
     def fairness(self) -> float:
         """Jain's index of the grants: 1 is the same number each, 1/n all for one."""
-        squares = sum(each * each for each in self.grants)
-        return sum(self.grants) ** 2 / (len(self.grants) * squares) if squares else 0.0
+        return jain(self.grants)
 
     def wait_ms(self, percent: int) -> float:
         return 1e3 * _percentile(self.latencies, percent)

@@ -7,8 +7,9 @@ from types import TracebackType
 
 import redis
 
+from bench.addresses import redis_url
 from bench.locks.names import PAIR
-from bench.locks.ways import LEASE_S, Hold, Way, redis_url
+from bench.locks.ways import LEASE_S, Hold, Way
 
 SPIN_S = 0.001
 _TAKE = "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])"

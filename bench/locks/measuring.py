@@ -1,18 +1,16 @@
 """Runs the cases of locks: free ones, contended ones, and the tasks of an event loop."""
 
 import os
-import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 
-from bench.agents import Agent, AgentCase
-from bench.chunks import CaseFailed, Measured, interleave
+from bench.agents import Agent
 from bench.ground import ground
 from bench.locks import names
 from bench.locks.contest import Contest
 from bench.locks.goals import goals
 from bench.locks.tables import Contended, Pairs, Waiters
 from bench.locks.ways import groups
+from bench.measured import measured
 from bench.report import Report
 
 NOTES = """
@@ -55,48 +53,19 @@ def measure(*, seconds: float, broker: str) -> Report:
 def _free(seconds: float, failures: list[str]) -> Pairs:
     with ExitStack() as stack:
         agents = [stack.enter_context(Agent("bench.locks.pairs", group)) for group in groups()]
-        measured = _measured("free locks", agents, seconds, failures)
-    return Pairs(title="free, 1 process", base=names.PAIR, series=measured.series)
+        found = measured("free locks", agents, seconds, failures)
+    return Pairs(title="free, 1 process", base=names.PAIR, series=found.series)
 
 
 def _contended(seconds: float, failures: list[str]) -> Contended:
     with Agent("bench.locks.contended", chunk=Contest) as agent:
-        measured = _measured("contended locks", [agent], seconds, failures)
+        found = measured("contended locks", [agent], seconds, failures)
     title = "contended, 8 processes, held for 1 ms"
-    return Contended(title=title, base=names.PAIR, series=measured.series)
+    return Contended(title=title, base=names.PAIR, series=found.series)
 
 
 def _waiters(seconds: float, failures: list[str]) -> Waiters:
     with Agent("bench.locks.waiters") as agent:
-        measured = _measured("waiters of an event loop", [agent], seconds, failures)
+        found = measured("waiters of an event loop", [agent], seconds, failures)
     title = "waiters, 100 tasks of one event loop, held for 1 ms"
-    return Waiters(title=title, base=names.ASYNC_REDIS_PY, series=measured.series)
-
-
-def _measured(what: str, agents: Sequence[Agent], seconds: float, failures: list[str]) -> Measured:
-    sys.stderr.write(f"measuring {what}\n")
-    sys.stderr.flush()
-    cases: list[AgentCase] = []
-    for agent in agents:
-        try:
-            found = agent.cases()
-        except CaseFailed as error:
-            failures.append(f"{what}: {error}")
-        else:
-            cases += _working(what, found, failures)
-    measured = interleave(cases, seconds=seconds)
-    failures += [f"{what}, {line}" for line in measured.failures]
-    return measured
-
-
-def _working(what: str, cases: Sequence[AgentCase], failures: list[str]) -> list[AgentCase]:
-    """Those that can do it once; the others' reasons are told."""
-    working = []
-    for case in cases:
-        try:
-            case.repeat(1)
-        except CaseFailed as error:
-            failures.append(f"{what}, {case.name}: {error}")
-        else:
-            working.append(case)
-    return working
+    return Waiters(title=title, base=names.ASYNC_REDIS_PY, series=found.series)

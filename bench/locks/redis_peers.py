@@ -5,6 +5,7 @@ from typing import Any
 
 import redis
 
+from bench.addresses import redis_url
 from bench.locks.names import (
     DJANGO_REDIS,
     POTTERY,
@@ -13,7 +14,7 @@ from bench.locks.names import (
     REDIS_PY_1MS,
     SHERLOCK,
 )
-from bench.locks.ways import LEASE_S, PATIENCE_S, Hold, Way, redis_url
+from bench.locks.ways import LEASE_S, PATIENCE_S, Hold, Way
 
 
 def _client() -> redis.Redis:

@@ -3,25 +3,14 @@
 A kazoo lock is kept and used again, as its documentation has it: a new one looks for its folder.
 """
 
-import os
 import secrets
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
+from bench.addresses import redis_url, zookeeper_hosts
 from bench.locks.names import KAZOO, PGLOCK, TOOZ_REDIS, TOOZ_ZOOKEEPER
-from bench.locks.ways import Hold, Way, redis_url
-
-
-class NotHere(Exception):
-    """This machine lacks a server."""
-
-
-def _zookeeper() -> str:
-    try:
-        return os.environ["ZOOKEEPER_HOSTS"]
-    except KeyError:
-        raise NotHere("there is no ZooKeeper") from None
+from bench.locks.ways import Hold, Way
 
 
 def _tooz(url: Callable[[], str]) -> Hold:
@@ -35,7 +24,7 @@ def _tooz(url: Callable[[], str]) -> Hold:
 def _kazoo() -> Hold:
     from kazoo.client import KazooClient
 
-    client: Any = KazooClient(_zookeeper())
+    client: Any = KazooClient(zookeeper_hosts())
     client.start()
     return cache(lambda name: client.Lock(f"/bench/{name}", "bench"))
 
@@ -48,7 +37,7 @@ def _pglock() -> Hold:
 
 TOOZ_REDIS_WAY = Way(name=TOOZ_REDIS, make=partial(_tooz, redis_url))
 TOOZ_ZOOKEEPER_WAY = Way(
-    name=TOOZ_ZOOKEEPER, make=partial(_tooz, lambda: f"kazoo://{_zookeeper()}"), chunk_s=0.1
+    name=TOOZ_ZOOKEEPER, make=partial(_tooz, lambda: f"kazoo://{zookeeper_hosts()}"), chunk_s=0.1
 )
 KAZOO_WAY = Way(name=KAZOO, make=_kazoo, chunk_s=0.1)
 PGLOCK_WAY = Way(name=PGLOCK, make=_pglock)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
+from bench.addresses import redis_url
 from bench.chunks import Case, Chunk
 from bench.locks.names import (
     ASYNC_CONCORD,
@@ -14,7 +15,7 @@ from bench.locks.names import (
     ASYNC_REDIS_PY,
     ASYNC_REDIS_PY_1MS,
 )
-from bench.locks.ways import LEASE_S, PATIENCE_S, redis_url
+from bench.locks.ways import LEASE_S, PATIENCE_S
 
 WAITERS = 100
 HOLD_S = 0.001

@@ -1,6 +1,5 @@
 """The ways to have a lock that are compared, and which of them share a process."""
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,11 +19,6 @@ class Way:
     name: str
     make: Callable[[], Hold]
     chunk_s: float = 0.04
-
-
-def redis_url() -> str:
-    """The database that Concord's store is in."""
-    return os.environ["REDIS_URL"].rpartition("/")[0] + "/1"
 
 
 def groups() -> Mapping[str, list[Way]]:

@@ -1,0 +1,1 @@
+"""Registers that are written once; see README.md."""

@@ -1,0 +1,1 @@
+"""The quorum's proposers and acceptors in every order of events within bounds."""

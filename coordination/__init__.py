@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from coordination.queues.api import queue
     from coordination.queues.message import Message
     from coordination.transactions.api import distributed_transaction
-    from coordination.transactions.participants import TCC, participant
+    from coordination.transactions.participants import TCC, Saga, participant
     from coordination.versions.api import optimistic
 
 __all__ = [
     "TCC",
     "Message",
+    "Saga",
     "barrier",
     "counter",
     "distributed_transaction",
@@ -42,6 +43,7 @@ __all__ = [
 
 _HOMES = {
     "Message": "coordination.queues.message",
+    "Saga": "coordination.transactions.participants",
     "TCC": "coordination.transactions.participants",
     "barrier": "coordination.locks.barriers",
     "counter": "coordination.counters.api",

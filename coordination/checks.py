@@ -17,6 +17,7 @@ from coordination import conf, failpoints, registry
 from coordination.exceptions import NotSupportedByStore
 from coordination.kernel.nearest import unknown_message
 from coordination.kernel.settings import DATABASE, Settings
+from coordination.probes import acceptors as acceptors_probe
 from coordination.probes import database as database_probe
 from coordination.probes import redis as redis_probe
 from coordination.routers import has_locks
@@ -124,6 +125,15 @@ def check_database_stores(settings: Settings) -> Iterator[CheckMessage]:
                 registry.sidecar_path(store)
             except NotSupportedByStore as error:
                 yield Error(str(error), id="concord.E017")
+
+
+@register(TAG)
+@_concord
+def check_acceptors(settings: Settings) -> Iterator[CheckMessage]:
+    """The acceptors of registers can be such (E040), each on a server of its own (W041)."""
+    from coordination.consensus.checks import check_acceptors as found
+
+    return found(settings)
 
 
 def _transaction_free(alias: str, what: str) -> Iterator[CheckMessage]:
@@ -284,11 +294,13 @@ def check_servers(
     for store in settings.stores.values():
         if redis_probe.is_redis(store.location):
             found += redis_probe.probe(store.alias).messages
+    if settings.consensus.acceptors:
+        found += acceptors_probe.probe().messages
     return found
 
 
 def needs_of(settings: Settings, alias: str) -> frozenset[str]:
-    """Return what Concord does in a database: of ``coordinator``, ``xa``, ``tcc``, ``locks``."""
+    """Return what Concord does in a database: of ``coordinator``, a mode, ``locks``."""
     found = {str(one.mode) for one in participants_by_alias().get(alias, ())}
     if alias == settings.transactions.using:
         found.add("coordinator")
@@ -303,6 +315,8 @@ def participants_by_alias() -> dict[str, list[Any]]:
 
     found: dict[str, list[Any]] = {}
     for one in registered().values():
+        if one.place is not None:
+            continue  # where it works follows from its arguments
         found.setdefault(one.using, []).append(one)
     return found
 

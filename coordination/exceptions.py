@@ -150,6 +150,14 @@ class Unroutable(CoordinationError, LookupError):
     """The broker has no queue for the message; nothing was published."""
 
 
+class BadSignature(CoordinationError, PermissionError):
+    """A message of another service is not signed as it must be; nothing was done."""
+
+
+class RegisterForgotten(CoordinationError, LookupError):
+    """The register's period is over: what it held is forgotten, and nothing can be written."""
+
+
 class UnknownParticipant(CoordinationError, LookupError):
     """No participant of this name is registered here or routed to a node."""
 

@@ -10,6 +10,7 @@ from bench.transactions.names import (
     DBOS_1,
     GETS,
     LAST_AGENT,
+    PAXOS,
     REGISTER,
     UNAWAITED,
 )
@@ -21,12 +22,14 @@ def goals(here: Table, everywhere: Table) -> list[Goal]:
     series = everywhere.series
     awaited = _faster(series, CELERY_1, (CHORDS, GETS))
     any_form = _faster(series, CELERY_1, (CHORDS, GETS, UNAWAITED))
+    paxos = _faster(here.series, PAXOS, (REGISTER,))
     dbos = _faster(series, REGISTER, (DBOS_1,))
     return [
         Goal("register form x raw, bodies by Django's cursors", 0.28, register),
         Goal("register form x raw, engine's statements pipelined outside them", 0.5, register),
         Goal("last agent x raw, bodies by Django's cursors", 0.35, last),
         Goal("last agent x raw, engine's statements pipelined outside them", 0.6, last),
+        Goal("Paxos commit x register form (1/1.3)", 0.77, paxos),
         Goal("register form x DBOS at 1", 3, dbos),
         Goal("through Celery at 1 x best naive form that awaits its commits", 2, awaited),
         Goal("through Celery at 1 x best naive form of all", 2, any_form),

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from bench.agents import Agent
 from bench.chunks import Case, CaseFailed, interleave
-from bench.counters import Cost, cost
+from bench.costs import Cost, cost
 from bench.ground import ground, start_workers
 from bench.report import Report, Table
 from bench.transactions.goals import goals
@@ -40,7 +40,7 @@ def measure(*, seconds: float, broker: str) -> Report:
         seconds: how long each table is measured for; start and counting come on top.
         broker: "redis" or "rabbitmq", for the cases with Celery.
     """
-    with ground(broker) as servers, ExitStack() as stack:
+    with ground(broker, optional=["zookeeper"]) as servers, ExitStack() as stack:
         load = os.getloadavg()[0]
         failures: list[str] = []
         here = _table("inline", _inline(SHORT_CHUNK_S), seconds, failures)

@@ -35,8 +35,6 @@ class TransactionSettings:
     """Where outcomes are decided."""
     mailbox: str | None = None
     """Alias of the Redis store that carries decisions to waiters and the feed; None: they poll."""
-    remote_votes: bool = False
-    """Whether votes from processes with another database are accepted; unsigned, so off."""
     deadline_ms: int = 10_000
     """Time a transaction has to be decided when the caller names none."""
     patience_ms: int = 2_000
@@ -49,6 +47,11 @@ class TransactionSettings:
     """Branches of one node that one message asks for: one worker runs their bodies in turn. 1 lets
     as many workers run them at the same time, at the price of a message, a vote and an ending each.
     """
+    stuck_ms: int = 30_000
+    """How long after its decision a transaction should have ended everywhere."""
+    retention_ms: int = 604_800_000
+    """How long after its end a transaction is remembered, and what its branches have left in their
+    databases. Longer than anything that may still arrive for it."""
 
     @property
     def patience_s(self) -> float:
@@ -82,12 +85,48 @@ class QueueSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsensusSettings:
+    """The quorum of registers that a majority of independent stores decides."""
+
+    acceptors: tuple[str, ...] = ()
+    """Aliases of at least three stores, an odd number; empty: there is no quorum."""
+    deadline_ms: int = 2_000
+    """Time a call has, with all its attempts, when it names none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """Names of a primitive that match the pattern live on this store."""
 
     primitive: str
     pattern: str
     store: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpService:
+    """A service that does the part of a participant when it is called by HTTP."""
+
+    url: str
+    keys: Mapping[str, str]
+    """Ids and secrets shared with it; the first signs."""
+    timeout_ms: int
+    """How long one call may take, from the first packet to the last."""
+    ca: str | None
+    """File with the certificates that may sign the service's own; None: the system's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCaller:
+    """A service that may call participants of this one by HTTP."""
+
+    keys: Mapping[str, str]
+    participants: tuple[str, ...]
+    """Patterns of the names that it may call."""
+
+    def may_call(self, name: str) -> bool:
+        """Whether it is allowed to call this participant."""
+        return any(fnmatchcase(name, pattern) for pattern in self.participants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +142,16 @@ class Settings:
     """Name pattern → node that runs the participant; the first match counts."""
     locks: LockSettings
     queues: QueueSettings
+    consensus: ConsensusSettings
     op_id_ttl_ms: int
+    peers: Mapping[str, Mapping[str, str]]
+    """Node of another project → ids and secrets of the keys shared with it; the first signs."""
+    envelope_ttl_ms: int
+    """How long a signed message may be under way."""
+    http_participants: tuple[tuple[str, HttpService], ...]
+    """Name pattern → service that is called for it; the first match counts."""
+    http_callers: Mapping[str, HttpCaller]
+    """Node → what it may call here."""
     continuations: tuple[str, ...]
     failpoints: bool
 
@@ -112,6 +160,13 @@ class Settings:
         for pattern, node in self.participants:
             if fnmatchcase(name, pattern):
                 return node
+        return None
+
+    def http_service(self, name: str) -> HttpService | None:
+        """Return the service that is called for the participant; None: it is not called by HTTP."""
+        for pattern, service in self.http_participants:
+            if fnmatchcase(name, pattern):
+                return service
         return None
 
     def store_of(self, primitive: str, name: str) -> str:

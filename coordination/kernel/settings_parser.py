@@ -1,17 +1,14 @@
 """COORDINATION, as a project writes it, to ``Settings``: every fault named with its path."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from coordination.exceptions import InvalidArgument
-from coordination.kernel.durations import to_ms
-from coordination.kernel.names import NODE_PATTERN
-from coordination.kernel.nearest import unknown_message
 from coordination.kernel.settings import (
     DATABASE,
     RABBITMQ,
     REDIS,
     ZOOKEEPER,
+    ConsensusSettings,
     LockSettings,
     QueueSettings,
     Route,
@@ -19,17 +16,35 @@ from coordination.kernel.settings import (
     StoreSettings,
     TransactionSettings,
 )
+from coordination.kernel.settings_http import http_callers, http_participants
+from coordination.kernel.settings_rules import SettingsFault
+from coordination.kernel.settings_rules import count as _count
+from coordination.kernel.settings_rules import duration as _duration
+from coordination.kernel.settings_rules import flag as _flag
+from coordination.kernel.settings_rules import keys as _keys
+from coordination.kernel.settings_rules import node as _node
+from coordination.kernel.settings_rules import require_known as _require_known
+from coordination.kernel.settings_rules import safe as _safe
+from coordination.kernel.settings_rules import table as _table
+from coordination.kernel.settings_rules import text as _text
+from coordination.kernel.settings_rules import texts as _texts
+from coordination.kernel.settings_rules import tuples as _tuples
+
+__all__ = ["SettingsFault", "parse_settings"]
 
 DEFAULT_NODE = "local"
 OP_ID_TTL_S = 86_400
+ENVELOPE_TTL_S = 3_600
+RETENTION_S = 7 * 86_400
 _ROOT = "COORDINATION"
 _KEYS = (
     *("NODE", "STORES", "ROUTES", "DEFAULT", "TRANSACTIONS", "PARTICIPANTS", "LOCKS", "QUEUES"),
-    *("OP_ID_TTL", "CONTINUATIONS", "FAILPOINTS"),
+    *("CONSENSUS", "OP_ID_TTL", "PEERS", "ENVELOPE_TTL", "CONTINUATIONS", "FAILPOINTS"),
+    *("HTTP_PARTICIPANTS", "HTTP_CALLERS"),
 )
 _TRANSACTION_KEYS = (
-    *("USING", "REGISTER", "MAILBOX", "REMOTE_VOTES", "DEADLINE", "PATIENCE", "POLL"),
-    *("ARGUMENTS_BYTES_MAX", "BRANCHES_PER_MESSAGE"),
+    *("USING", "REGISTER", "MAILBOX", "DEADLINE", "PATIENCE", "POLL"),
+    *("ARGUMENTS_BYTES_MAX", "BRANCHES_PER_MESSAGE", "RETENTION", "STUCK"),
 )
 _QUEUE_KEYS = (
     *("VISIBILITY", "MAX_ATTEMPTS", "BACKOFF", "BACKOFF_MAX"),
@@ -52,10 +67,6 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class SettingsFault(ValueError):
-    """COORDINATION is not valid; the message names the key, the value and the rule."""
-
-
 def parse_settings(raw: object) -> Settings:
     """Return the frozen settings of a COORDINATION dict.
 
@@ -63,21 +74,29 @@ def parse_settings(raw: object) -> Settings:
         SettingsFault: a key is unknown, a value breaks its rule, or two values do not fit.
     """
     top = _table(raw, _ROOT, _KEYS)
+    node = _node(top.get("NODE", DEFAULT_NODE), f"{_ROOT}['NODE']")
     stores = _stores(top.get("STORES", {DATABASE: {"BACKEND": DATABASE}}))
     default = _default(top, stores)
-    return Settings(
-        node=_node(top.get("NODE", DEFAULT_NODE), f"{_ROOT}['NODE']"),
+    consensus = _consensus(top.get("CONSENSUS", {}), stores)
+    settings = Settings(
+        node=node,
         stores=stores,
         routes=_routes(top.get("ROUTES", ()), stores),
         default=default,
-        transactions=_transactions(top.get("TRANSACTIONS", {}), stores, default),
+        transactions=_transactions(top.get("TRANSACTIONS", {}), stores, default, consensus),
         participants=_participants(top.get("PARTICIPANTS", ())),
         locks=_locks(top.get("LOCKS", {})),
         queues=_queues(top.get("QUEUES", {})),
+        consensus=consensus,
         op_id_ttl_ms=_duration(top, "OP_ID_TTL", OP_ID_TTL_S, _ROOT),
+        peers=_peers(top.get("PEERS", {}), node),
+        envelope_ttl_ms=_duration(top, "ENVELOPE_TTL", ENVELOPE_TTL_S, _ROOT),
+        http_participants=http_participants(top.get("HTTP_PARTICIPANTS", {}), _ROOT),
+        http_callers=http_callers(top.get("HTTP_CALLERS", {}), _ROOT, own=node),
         continuations=_texts(top.get("CONTINUATIONS", ()), f"{_ROOT}['CONTINUATIONS']"),
         failpoints=_flag(top, "FAILPOINTS", default=False, where=_ROOT),
     )
+    return _remembered(settings)
 
 
 def _stores(raw: object) -> Mapping[str, StoreSettings]:
@@ -162,23 +181,62 @@ def _routes(raw: object, stores: Mapping[str, StoreSettings]) -> tuple[Route, ..
 
 
 def _transactions(
-    raw: object, stores: Mapping[str, StoreSettings], default: str
+    raw: object,
+    stores: Mapping[str, StoreSettings],
+    default: str,
+    consensus: ConsensusSettings,
 ) -> TransactionSettings:
     where = f"{_ROOT}['TRANSACTIONS']"
     table = _table(raw, where, _TRANSACTION_KEYS)
     register = _text(table, "REGISTER", DATABASE, where)
-    _require_known("register", register, (DATABASE,), f"{where}['REGISTER']")
+    _check_register(register, stores, consensus, f"{where}['REGISTER']")
     return TransactionSettings(
         using=_text(table, "USING", "default", where),
         register=register,
         mailbox=_mailbox(table, stores, default, where),
-        remote_votes=_flag(table, "REMOTE_VOTES", default=False, where=where),
         deadline_ms=_duration(table, "DEADLINE", 10, where),
         patience_ms=_duration(table, "PATIENCE", 2, where),
         poll_ms=_duration(table, "POLL", 1, where),
         arguments_bytes_max=_count(table, "ARGUMENTS_BYTES_MAX", 64 * 1024, where),
         branches_per_message=_count(table, "BRANCHES_PER_MESSAGE", 64, where),
+        stuck_ms=_duration(table, "STUCK", 30, where),
+        retention_ms=_duration(table, "RETENTION", RETENTION_S, where),
     )
+
+
+def _check_register(
+    register: str, stores: Mapping[str, StoreSettings], consensus: ConsensusSettings, where: str
+) -> None:
+    _require_known("register", register, (DATABASE, "paxos", *stores), where)
+    if register == DATABASE:
+        return
+    if register == "paxos":
+        if not consensus.acceptors:
+            raise SettingsFault(f"{where} is 'paxos', but CONSENSUS names no ACCEPTORS.")
+        return
+    backend = stores[register].backend
+    if backend not in (DATABASE, ZOOKEEPER):
+        raise SettingsFault(
+            f"{where}: store {register!r} is {backend}, which cannot decide alone. Name a database "
+            "or ZooKeeper store, or 'paxos' with acceptors."
+        )
+
+
+def _remembered(settings: Settings) -> Settings:
+    """The same settings. Raises SettingsFault where what may still arrive finds no answer."""
+    kept_ms = settings.transactions.retention_ms
+    needs = (
+        (settings.op_id_ttl_ms, f"{_ROOT}['OP_ID_TTL']"),
+        (settings.envelope_ttl_ms, f"{_ROOT}['ENVELOPE_TTL']"),
+    )
+    for needed_ms, what in needs:
+        if kept_ms < needed_ms:
+            raise SettingsFault(
+                f"{_ROOT}['TRANSACTIONS']['RETENTION'] ({kept_ms / 1000:g} s) is less than {what} "
+                f"({needed_ms / 1000:g} s): a message that still may come would find its "
+                "transaction forgotten."
+            )
+    return settings
 
 
 def _mailbox(
@@ -201,6 +259,16 @@ def _participants(raw: object) -> tuple[tuple[str, str], ...]:
     for where, (pattern, node) in _tuples(raw, f"{_ROOT}['PARTICIPANTS']", 2):
         pairs.append((pattern, _node(node, where)))
     return tuple(pairs)
+
+
+def _peers(raw: object, own: str) -> Mapping[str, Mapping[str, str]]:
+    where = f"{_ROOT}['PEERS']"
+    if not isinstance(raw, Mapping):
+        raise SettingsFault(f"{where} must be a dict of nodes, not a {type(raw).__name__}.")
+    peers = {_node(node, where): _keys(keys, f"{where}[{node!r}]") for node, keys in raw.items()}
+    if own in peers:
+        raise SettingsFault(f"{where} names {own!r}, which is this node itself.")
+    return MappingProxyType(peers)
 
 
 def _locks(raw: object) -> LockSettings:
@@ -239,80 +307,41 @@ def _queues(raw: object) -> QueueSettings:
     return queues
 
 
-# One rule each, below.
-
-
-def _table(raw: object, where: str, known: Sequence[str]) -> Mapping[str, object]:
-    if not isinstance(raw, Mapping):
-        raise SettingsFault(f"{where} must be a dict, not {raw!r:.80}.")
-    for key in raw:
-        _require_known("key", key, known, where)
-    return raw
-
-
-def _require_known(what: str, word: object, known: Collection[str], where: str) -> None:
-    if not isinstance(word, str) or word not in known:
-        raise SettingsFault(f"{where}: {unknown_message(what, word, known)}")
-
-
-def _text(table: Mapping[str, object], key: str, default: str | None, where: str) -> str:
-    value = table.get(key, default)
-    if not isinstance(value, str) or not value:
-        needed = "is needed" if key not in table else f"must be a str, not {value!r:.80}"
-        raise SettingsFault(f"{where}[{key!r}] {needed}.")
-    return value
-
-
-def _texts(raw: object, where: str) -> tuple[str, ...]:
-    if not isinstance(raw, list | tuple) or not all(isinstance(item, str) and item for item in raw):
-        raise SettingsFault(f"{where} must be a list of str, not {raw!r:.80}.")
-    return tuple(raw)
-
-
-def _tuples(raw: object, where: str, size: int) -> list[tuple[str, tuple[str, ...]]]:
-    if not isinstance(raw, list | tuple):
-        raise SettingsFault(f"{where} must be a list of tuples, not {raw!r:.80}.")
-    found = []
-    for index, item in enumerate(raw):
-        texts = isinstance(item, list | tuple) and all(isinstance(part, str) for part in item)
-        if not texts or len(item) != size:
-            raise SettingsFault(f"{where}[{index}] must be {size} str, not {item!r:.80}.")
-        found.append((f"{where}[{index}]", tuple(item)))
-    return found
-
-
-def _node(value: object, where: str) -> str:
-    if not isinstance(value, str) or NODE_PATTERN.fullmatch(value) is None:
+def _consensus(raw: object, stores: Mapping[str, StoreSettings]) -> ConsensusSettings:
+    where = f"{_ROOT}['CONSENSUS']"
+    table = _table(raw, where, ("ACCEPTORS", "DEADLINE"))
+    aliases = _texts(table.get("ACCEPTORS", ()), f"{where}['ACCEPTORS']")
+    homes: dict[str, str] = {}
+    for alias in aliases:
+        _require_known("store", alias, stores, f"{where}['ACCEPTORS']")
+        if stores[alias].backend == RABBITMQ:
+            raise SettingsFault(f"{where}['ACCEPTORS']: a RabbitMQ ({alias!r}) keeps no registers.")
+        # Two of one server are lost together, and count as two.
+        for home in _homes(stores[alias]):
+            if other := homes.get(home):
+                raise SettingsFault(
+                    f"{where}['ACCEPTORS']: {other!r} and {alias!r} are the same server."
+                )
+            homes[home] = alias
+    if aliases and (len(aliases) < 3 or len(aliases) % 2 == 0):
         raise SettingsFault(
-            f"{where}: a node is 1 to 16 of a-z, 0-9 and '-', not starting with '-'; "
-            f"not {value!r:.80}."
+            f"{where}['ACCEPTORS'] must be 3, 5, 7… stores, not {len(aliases)}: of three one may "
+            "be lost, of four no more than one either."
         )
-    return value
+    if aliases and "paxos" in stores:
+        raise SettingsFault(
+            f"{_ROOT}['STORES']['paxos']: with acceptors, 'paxos' means their quorum; "
+            "give the store another alias."
+        )
+    deadline_ms = _duration(table, "DEADLINE", 2, where)
+    return ConsensusSettings(acceptors=aliases, deadline_ms=deadline_ms)
 
 
-def _duration(
-    table: Mapping[str, object], key: str, default_s: int, where: str, *, zero: bool = False
-) -> int:
-    try:
-        return to_ms(table.get(key, default_s), what=f"{where}[{key!r}]", zero=zero)
-    except InvalidArgument as fault:
-        raise SettingsFault(str(fault)) from None
-
-
-def _count(table: Mapping[str, object], key: str, default: int, where: str) -> int:
-    value = table.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise SettingsFault(f"{where}[{key!r}] must be an int of at least 1, not {value!r:.80}.")
-    return value
-
-
-def _flag(table: Mapping[str, object], key: str, *, default: bool, where: str) -> bool:
-    value = table.get(key, default)
-    if not isinstance(value, bool):
-        raise SettingsFault(f"{where}[{key!r}] must be True or False, not {value!r:.80}.")
-    return value
-
-
-def _safe(location: str) -> str:
-    """A location without what may be a password."""
-    return repr(location.rpartition("@")[2][:80])
+def _homes(store: StoreSettings) -> set[str]:
+    """The servers of a store, as far as its settings tell; databases are compared by a check."""
+    if store.backend == DATABASE:
+        return {f"database {store.using}"}
+    servers = store.location.rpartition("@")[2].partition("://")[2] or store.location
+    if store.location.startswith("unix:"):
+        return {servers.partition("?")[0]}
+    return {host.strip() for host in servers.partition("/")[0].split(",")}

@@ -79,10 +79,11 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Witness",
             fields=[
-                ("branch_gid", models.CharField(max_length=70, primary_key=True, serialize=False)),
+                ("branch_gid", models.CharField(max_length=80, primary_key=True, serialize=False)),
                 ("kind", models.CharField(max_length=1)),
                 ("after_commit", models.JSONField(null=True)),
                 ("at", models.DateTimeField()),
+                ("seen_at", models.DateTimeField(null=True)),
             ],
             options={
                 "verbose_name_plural": "witnesses",
@@ -98,8 +99,8 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("branch_gid", models.CharField(max_length=70)),
-                ("op", models.CharField(max_length=7)),
+                ("branch_gid", models.CharField(max_length=80)),
+                ("op", models.CharField(max_length=9)),
                 ("reason", models.CharField(max_length=7)),
                 ("after_commit", models.JSONField(null=True)),
                 ("at", models.DateTimeField()),
@@ -221,6 +222,8 @@ class Migration(migrations.Migration):
                 ("attempts", models.IntegerField(default=0)),
                 ("mailbox", models.CharField(default="", max_length=120)),
                 ("then_signature", models.JSONField(null=True)),
+                ("register", models.CharField(default="database", max_length=100)),
+                ("period", models.IntegerField(null=True)),
                 ("continued_at", models.DateTimeField(null=True)),
             ],
             options={
@@ -367,7 +370,13 @@ class Migration(migrations.Migration):
                 ("participant", models.CharField(max_length=200)),
                 ("node", models.CharField(max_length=16)),
                 ("using", models.CharField(max_length=100)),
-                ("mode", models.CharField(choices=[("xa", "xa"), ("tcc", "tcc")], max_length=8)),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[("xa", "xa"), ("tcc", "tcc"), ("http", "http"), ("saga", "saga")],
+                        max_length=8,
+                    ),
+                ),
                 (
                     "form",
                     models.CharField(
@@ -375,11 +384,14 @@ class Migration(migrations.Migration):
                             ("prepare", "prepare"),
                             ("last", "last"),
                             ("one_phase", "one phase"),
+                            ("pivot", "pivot"),
+                            ("forward", "forward"),
                         ],
                         max_length=9,
                     ),
                 ),
                 ("args", models.JSONField(default=dict)),
+                ("after", models.JSONField(default=list)),
                 (
                     "vote",
                     models.CharField(
@@ -408,6 +420,7 @@ class Migration(migrations.Migration):
                 ("attempts", models.IntegerField(default=0)),
                 ("last_error", models.TextField(default="")),
                 ("voted_at", models.DateTimeField(null=True)),
+                ("precommitted_at", models.DateTimeField(null=True)),
                 ("finished_at", models.DateTimeField(null=True)),
                 ("next_at", models.DateTimeField(null=True)),
                 (
@@ -436,7 +449,12 @@ class Migration(migrations.Migration):
             name="OutboxMessage",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("message", models.TextField(unique=True)),
+                ("op", models.TextField()),
+                ("number", models.IntegerField(default=0)),
+                ("size", models.IntegerField(default=1)),
+                ("first", models.BigIntegerField(null=True)),
+                ("content", models.TextField(default="")),
+                ("message", models.TextField()),
                 ("store", models.TextField()),
                 ("queue", models.TextField()),
                 ("group", models.TextField(default="")),
@@ -450,7 +468,19 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "concord_outbox",
                 "indexes": [
-                    models.Index(fields=["due_at", "id"], name="concord_outbox_due"),
+                    models.Index(
+                        condition=models.Q(("first", None)),
+                        fields=["due_at", "id"],
+                        name="concord_outbox_due",
+                    ),
+                    models.Index(
+                        condition=models.Q(("group", ""), _negated=True),
+                        fields=["queue", "group", "due_at"],
+                        name="concord_outbox_group",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("op", "number"), name="concord_outbox_once"),
                 ],
             },
         ),

@@ -10,7 +10,8 @@ SOURCES = Path(__file__).parent / "sql"
 DROP_COORDINATOR = """
 DROP TRIGGER IF EXISTS concord_transaction_freeze ON concord_transaction;
 DROP FUNCTION IF EXISTS concord_freeze_outcome, concord_emit, concord_begin, concord_vote,
-    concord_decide, concord_finish, concord_note, concord_claim, concord_settle;
+    concord_decide, concord_finish, concord_note, concord_claim, concord_settle, concord_electorate,
+    concord_precommit, concord_end_steps;
 """
 DROP_PARTICIPANT = "DROP FUNCTION IF EXISTS concord_enter, concord_seal;"
 

@@ -9,7 +9,8 @@ from django.conf import settings as django_settings
 from django.db import connections
 
 from coordination import checks, conf
-from coordination.probes import Probe, broker
+from coordination.probes import Probe, broker, transactions
+from coordination.probes import acceptors as acceptors_probe
 from coordination.probes import database as database_probe
 from coordination.probes import redis as redis_probe
 
@@ -17,7 +18,7 @@ Question = Callable[[], Probe]
 
 
 def ask_all(*, deadline_ms: int) -> list[Probe]:
-    """Return one probe for each database, Redis store and the broker, in the order configured.
+    """Return one probe for each database, Redis store, the acceptors and the broker, in this order.
 
     A server that has not answered when the deadline ends is reported as that, not waited for.
     """
@@ -65,6 +66,10 @@ def _questions() -> dict[str, Question]:
     for store in settings.stores.values():
         if redis_probe.is_redis(store.location):
             found[f"redis {store.alias}"] = _bound(redis_probe.probe, store.alias)
+    if settings.consensus.acceptors:
+        found["acceptors"] = acceptors_probe.probe
+    if settings.transactions.using in django_settings.DATABASES:
+        found[transactions.NAME] = transactions.probe
     app = checks.celery_app()
     if app is not None:
         found["broker"] = _bound(broker.probe, app)

@@ -17,6 +17,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "coordinator": ("concord_transaction", "concord_branch", "concord_event"),
     "xa": ("concord_witness",),
     "tcc": ("concord_barrier",),
+    "saga": ("concord_barrier",),
     "locks": (
         *("concord_event", "concord_lock", "concord_lock_claim", "concord_lock_answer"),
         *("concord_lock_floor", "concord_counter", "concord_counter_answer"),

@@ -65,7 +65,7 @@ class TransactionAdmin(InterventionAdmin):
     ordering = ("-created_at",)
     date_hierarchy = "created_at"
     inlines = (BranchInline,)
-    actions = ("retry_now", "abort_in_doubt", "commit_in_doubt")
+    actions = ("retry_now", "abort_in_doubt", "commit_in_doubt", "acknowledge")
 
     def has_resolve_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("coordination.resolve_transaction"))
@@ -87,6 +87,12 @@ class TransactionAdmin(InterventionAdmin):
         self, request: HttpRequest, queryset: QuerySet[Transaction]
     ) -> HttpResponse | None:
         return self._do(request, queryset, "commit_in_doubt", "Commit", _commit)
+
+    @admin.action(description="Acknowledge a heuristic outcome", permissions=["resolve"])
+    def acknowledge(
+        self, request: HttpRequest, queryset: QuerySet[Transaction]
+    ) -> HttpResponse | None:
+        return self._do(request, queryset, "acknowledge", "Acknowledge", _acknowledge)
 
     def _do(
         self,
@@ -115,6 +121,11 @@ class BranchAdmin(ReadOnlyAdmin):
 def _retry(request: HttpRequest, row: Transaction, reason: str) -> Answer:
     count = operations.retry_now([row.gid], actor=str(request.user), reason=reason)
     return Answer(text="sent again." if count else "has ended: nothing to send.")
+
+
+def _acknowledge(request: HttpRequest, row: Transaction, reason: str) -> Answer:
+    count = operations.acknowledge(row.gid, actor=str(request.user), reason=reason)
+    return Answer(text=f"acknowledged: {count}.")
 
 
 def _abort(request: HttpRequest, row: Transaction, reason: str) -> Answer:

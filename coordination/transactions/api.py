@@ -1,42 +1,47 @@
 """`distributed_transaction`: what users call to begin, follow and cancel a transaction."""
 
-import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from datetime import timedelta
-from functools import cache
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from celery import Signature, Task, current_task
-from django.db import connections
+from celery import Signature, Task
 
 from coordination import conf
-from coordination.connections import database
-from coordination.exceptions import (
-    InvalidArgument,
-    OutcomeUnknown,
-    TransactionAborted,
-)
-from coordination.kernel import durations, gids, names, nearest
+from coordination.exceptions import InvalidArgument, TransactionAborted
+from coordination.kernel import durations, gids, names
 from coordination.transactions import inline, messages, plan, runner
-from coordination.transactions.coordinator import identity, store
-from coordination.transactions.mailbox import Decision, process_mailbox
-from coordination.transactions.options import check_register, key_of, protocol_of, then_payload
+from coordination.transactions.coordinator import identity
+from coordination.transactions.effects import Effects
+from coordination.transactions.following import Following
+from coordination.transactions.mailbox import process_mailbox
+from coordination.transactions.options import (
+    check_names,
+    key_of,
+    protocol_of,
+    refuse_atomic,
+    refuse_waiting_worker,
+    register_of,
+    then_payload,
+)
+from coordination.transactions.ordering import Order, Rank, Step
 from coordination.transactions.plan import Enlisted
-from coordination.transactions.types import NewTransaction, Outcome, Standing
+from coordination.transactions.threads import in_thread
+from coordination.transactions.types import ROW, NewTransaction, Outcome, Protocol, Standing
+
+if TYPE_CHECKING:
+    from coordination.counters.api import Counter
+    from coordination.queues.api import Queue
 
 Seconds = float | timedelta
 Until = Literal["decided", "applied"]
-T = TypeVar("T")
 
 BRANCHES_MAX = 64
 GRACE_MS = 5_000
 """How long after its deadline a waiter still expects the sweeper's decision."""
-APPLIED_POLL_MS = (10, 250)
 
 
 class DistributedTransaction:
@@ -60,41 +65,80 @@ class DistributedTransaction:
         self._key = key_of(key)
         self._wait = wait
         self._then = then_payload(then)
-        check_register(register)
+        self._register = register_of(register, self._protocol)
         self._node = settings.node
         self._enlisted: list[Enlisted] = []
         self._open = True
-        self._standing: Standing | None = None
         self.gid = (
             gids.make_gid(self._node, int(time.time()), secrets.token_bytes(8))
             if self._key is None
             else gids.keyed_gid(self._node, self.name, self._key)
         )
+        self._following = Following(gid=self.gid, name=self.name)
+        self._effects = Effects(self.gid, check=self._check_effect)
+        self._order = Order(self.gid) if self._protocol is Protocol.SAGA else None
 
     # Building
 
-    def enlist(self, participant: str, /, **args: Any) -> None:
+    def enlist(
+        self,
+        participant: str,
+        /,
+        *,
+        after: Iterable[Step] | None = None,
+        pivot: bool = False,
+        **args: Any,
+    ) -> Step:
         """Add a branch: `participant` is to be run with `args` (JSON, at most 64 KiB).
+
+        In a saga it is a step. `after`: the steps it comes after, as `enlist` returned them; as a
+        rule the one before, with `[]` none. `pivot`: the point of no return: asked when all is done
+        that does not come after it; its yes commits, and what comes after it is done until it
+        succeeds.
 
         Raises InvalidArgument, UnknownParticipant before anything is sent.
         """
         self._require_open()
         enlisted = plan.enlisted(participant, args)
+        place = plan.step(enlisted, self._order, after, pivot=pivot)
         if enlisted in self._enlisted:
             raise InvalidArgument(
                 f"participant {participant!r} is enlisted already with these arguments.",
                 name=participant,
             )
-        if len(self._enlisted) >= BRANCHES_MAX:
-            raise InvalidArgument(f"a transaction has at most {BRANCHES_MAX} branches.")
-        if self._wait and not enlisted.inline and _in_celery_task():
-            raise InvalidArgument(
-                f"wait=True inside a Celery task would hold its worker until {participant!r} has "
-                "voted; pass wait=False and then=<signature> to go on after the decision.",
-                name=participant,
-            )
-        _refuse_atomic(enlisted.using, f"participant {participant!r}")
+        self._require_room(1)
+        if self._wait and not enlisted.inline:
+            refuse_waiting_worker(participant)
+        refuse_atomic(enlisted.using, f"participant {participant!r}")
         self._enlisted.append(enlisted)
+        if self._order is not None:
+            return self._order.add(place, pivot=pivot)
+        return Step(self.gid, len(self._enlisted))
+
+    def publish(
+        self, queue: "str | Queue", body: Any, *, using: str | None = None, **options: Any
+    ) -> str:
+        """Publish a message if and only if this transaction commits; returns its id.
+
+        `options` are those of `queue.publish`: `headers`, `priority`, `delay`, `eta`, `group`,
+        `dedup_id`, `expires`; delays and lives begin with the commit. A queue that is full or
+        paused when the branch prepares aborts the transaction; what was prepared is published.
+
+        Raises as `queue` and its `publish` for bad input; nothing is sent before `submit`.
+        """
+        self._require_open()
+        return self._effects.publish(queue, body, using=using, options=options)
+
+    def add(self, counter: "str | Counter", amount: int = 1, **options: Any) -> None:
+        """Add to a counter if and only if this transaction commits; several make one sum.
+
+        `options` are those of `counter`. An addition that might cross a bound, with what other
+        open transactions may add, aborts the transaction; one that was prepared is made.
+
+        Raises as `counter` and its `add` for bad input; nothing is sent before `submit`.
+        """
+        self._require_open()
+        self._effects.add(counter, amount, options=options)
 
     def submit(self) -> str:
         """Make the transaction durable and start it; return its gid. Does not wait for others.
@@ -127,10 +171,10 @@ class DistributedTransaction:
             raise InvalidArgument(f"until must be 'decided' or 'applied', not {until!r}.")
         due = time.monotonic() + durations.to_ms(wait, what="wait", zero=True) / 1000
         if until == "applied":
-            return self._applied(due)
-        decision = self._known() or self._wait_for(due)
+            return self._following.applied(due)
+        decision = self._following.decided(due)
         if decision is None:
-            raise self._unknown()
+            raise self._following.unknown()
         return decision.outcome.value
 
     # Context managers
@@ -176,15 +220,16 @@ class DistributedTransaction:
 
     def _submit_and_wait(self) -> None:
         due = time.monotonic() + (self._deadline_ms + GRACE_MS) / 1000
-        if all(part.inline for part in self._enlisted):
+        if all(part.inline for part in self._parts):
             self._submit()
-            decision = self._known() or self._wait_for(due)
+            decision = self._following.decided(due)
         else:
             with process_mailbox().expect(self.gid) as expectation:
                 self._submit()
-                decision = self._known() or expectation.wait(until=due, poll=self._poll)
+                poll = self._following.poll
+                decision = self._following.known() or expectation.wait(until=due, poll=poll)
         if decision is None:
-            raise self._unknown()
+            raise self._following.unknown()
         if decision.outcome is Outcome.ABORTED:
             raise TransactionAborted(
                 f"transaction {self.name!r} ({self.gid}) was aborted: {decision.reason}",
@@ -193,13 +238,10 @@ class DistributedTransaction:
                 reason=decision.reason,
             )
 
-    def _wait_for(self, due: float) -> Decision | None:
-        return process_mailbox().wait(self.gid, until=due, poll=self._poll)
-
     def _submit(self) -> None:
         self._require_open()
         self._refuse_atomic_coordinator()
-        if not self._enlisted:
+        if not self._parts:
             raise InvalidArgument(f"transaction {self.name!r} is empty: enlist participants first.")
         new = self._new()
         beginning = inline.Beginning(new)
@@ -230,12 +272,15 @@ class DistributedTransaction:
         if any(branch.node != new.node for branch in new.branches):
             beginning.confirm()
             messages.send_first(new, foreign=True)
-        self._standing = inline.run(beginning)
+        self._following.standing = inline.run(beginning)
 
     def _new(self) -> NewTransaction:
-        branches = plan.branches(self._enlisted, coordinator=conf.current().transactions.using)
+        using = conf.current().transactions.using
+        # A commit that decides by itself decides in the row, and after the votes.
+        whole = self._register != ROW or self._protocol is Protocol.THREE_PHASE
+        branches = plan.branches(self._parts, coordinator=using, ranks=self._ranks, whole=whole)
         inline_only = all(branch.inline for branch in branches)
-        return NewTransaction(
+        new = NewTransaction(
             gid=self.gid,
             name=self.name,
             protocol=self._protocol,
@@ -248,11 +293,16 @@ class DistributedTransaction:
             then_signature=self._then,
             branches=branches,
             by=identity(),
+            register=self._register,
+            period=None if self._register == ROW else int(time.time() // 86_400),
         )
+        self._following.electorate = new.electorate
+        return new
 
     def _digest(self) -> str:
         parts = [self._protocol.value]
-        parts += [f"{each.participant}\0{each.args_json}" for each in self._enlisted]
+        parts += [f"{each.participant}\0{each.args_json}" for each in self._parts]
+        parts += map(repr, self._ranks or ())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def _attach(self, stored: str, own: str, outcome: Outcome | None, reason: str) -> None:
@@ -262,45 +312,23 @@ class DistributedTransaction:
                 "arguments; a key names one piece of work.",
                 name=self.name,
             )
-        self._standing = Standing(outcome=outcome, reason=reason)
+        self._following.standing = Standing(outcome=outcome, reason=reason)
 
-    def _known(self) -> Decision | None:
-        standing = self._standing
-        if standing is None or standing.outcome is None:
-            return None
-        return Decision(outcome=standing.outcome, reason=standing.reason)
+    def _check_effect(self, enlisted: Enlisted, more: int) -> None:
+        self._require_room(more)
+        refuse_atomic(enlisted.using, enlisted.participant)
 
-    def _poll(self) -> Decision | None:
-        try:
-            standing = store().standing(self.gid)
-        except database.UNREACHABLE:
-            return None  # keep waiting: the message or a later look may still come
-        if standing is None or standing.outcome is None:
-            return None
-        self._standing = standing
-        return self._known()
+    def _require_room(self, number: int) -> None:
+        if len(self._enlisted) + len(self._effects) + number > BRANCHES_MAX:
+            raise InvalidArgument(f"a transaction has at most {BRANCHES_MAX} branches.")
 
-    def _applied(self, due: float) -> str:
-        pause_ms, pause_ms_max = APPLIED_POLL_MS
-        while True:
-            try:
-                standing = store().standing(self.gid)
-            except database.UNREACHABLE:
-                standing = None
-            if standing is not None and standing.ended and standing.outcome is not None:
-                return standing.outcome.value
-            left_s = due - time.monotonic()
-            if left_s <= 0:
-                raise self._unknown()
-            time.sleep(min(pause_ms / 1000, left_s))
-            pause_ms = min(2 * pause_ms, pause_ms_max)
+    @property
+    def _parts(self) -> list[Enlisted]:
+        return [*self._enlisted, *self._effects.branches]
 
-    def _unknown(self) -> OutcomeUnknown:
-        return OutcomeUnknown(
-            f"transaction {self.name!r} ({self.gid}) has not been seen to end; it goes on without "
-            "this caller. Ask again with result().",
-            name=self.name,
-        )
+    @property
+    def _ranks(self) -> list[Rank] | None:
+        return None if self._order is None else self._order.ranks(len(self._effects))
 
     def _require_open(self) -> None:
         if not self._open:
@@ -310,7 +338,7 @@ class DistributedTransaction:
             )
 
     def _refuse_atomic_coordinator(self) -> None:
-        _refuse_atomic(conf.current().transactions.using, f"transaction {self.name!r}")
+        refuse_atomic(conf.current().transactions.using, f"transaction {self.name!r}")
 
 
 def distributed_transaction(name: str, **options: Any) -> DistributedTransaction:
@@ -318,50 +346,23 @@ def distributed_transaction(name: str, **options: Any) -> DistributedTransaction
 
     Args:
         name: what it is for; groups it in pages and metrics.
-        protocol: "2pc".
+        protocol: "2pc"; "saga": steps in an order, each seen at once, and compensated after an
+            abort; "3pc", which tells all participants of the votes before the outcome; or "paxos":
+            each vote lasts in the quorum of COORDINATION["CONSENSUS"], so that no single server
+            can hold up the end.
         deadline: seconds until it aborts unless every participant has voted; 10, or what
             TRANSACTIONS["DEADLINE"] says.
-        key: makes it idempotent: the same key and arguments are the same transaction for ever.
+        key: makes it idempotent: the same key and arguments are the same transaction, for as long
+            as it is remembered (TRANSACTIONS["RETENTION"] after its end).
         wait: whether leaving the `with` block waits for the decision.
         then: a Celery signature to be sent after the decision with
             `{"ok", "gid", "code", "reason"}`, at least once.
-        register: "database", where the outcome is decided.
+        register: where the outcome is decided: "database", the coordinator's row; "paxos", the
+            quorum; or the alias of a ZooKeeper or PostgreSQL store. By default what
+            TRANSACTIONS["REGISTER"] says.
 
     Raises InvalidArgument, InvalidName.
     """
-    if "timeout" in options:
-        raise InvalidArgument(
-            "distributed_transaction takes no timeout=: pass deadline= for how long it may stay "
-            "undecided, or wait= to result() for how long you wait."
-        )
-    known = {"protocol", "deadline", "key", "wait", "then", "register"}
-    for option in options:
-        if option not in known:
-            raise InvalidArgument(nearest.unknown_message("option", option, known))
+    check_names(options)
     options.setdefault("deadline", conf.current().transactions.deadline_ms / 1000)
     return DistributedTransaction(name, **options)
-
-
-def _refuse_atomic(using: str, what: str) -> None:
-    if using in connections and database.in_transaction(using):
-        raise InvalidArgument(
-            f"{what} cannot be used inside atomic() of database {using!r}, or with its autocommit "
-            "off: its own commits would wait for yours. Leave the block first, or turn "
-            f"ATOMIC_REQUESTS off for this view; in tests use TransactionTestCase.",
-            store=using,
-        )
-
-
-def _in_celery_task() -> bool:
-    task: Any = current_task
-    return bool(task) and not task.request.called_directly
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=16, thread_name_prefix="concord-transaction")
-
-
-async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Run a whole call in one thread, since Django's connections belong to threads."""
-    return await asyncio.get_running_loop().run_in_executor(_threads(), lambda: function(*args))

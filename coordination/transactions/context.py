@@ -24,6 +24,8 @@ class Context:
     """This branch's own id: stable over every attempt, so it serves as an idempotency key."""
     remaining_ms: int | None = None
     refusal: str | None = None
+    after_decision: bool = False
+    """Whether it is a step behind the pivot, whose body runs after the commit is decided."""
     signatures: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
@@ -47,7 +49,7 @@ class Context:
 
         Raises InvalidArgument for anything else, and outside prepare or reserve.
         """
-        if self.remaining_ms is None:
+        if self.remaining_ms is None and not self.after_decision:
             raise InvalidArgument("after_commit belongs into prepare or reserve, not into the end.")
         if isinstance(signature, Task):
             signature = signature.si()

@@ -12,11 +12,18 @@ from celery import Signature, current_app
 from celery.exceptions import OperationalError
 
 from coordination.failpoints import hit
+from coordination.transactions import peers
 from coordination.transactions.types import Outcome, Phase
 
 logger = logging.getLogger(__name__)
 
-TASKS = {Phase.PREPARE: "coordination.branch.prepare", Phase.FINISH: "coordination.branch.finish"}
+TASKS = {
+    Phase.PREPARE: "coordination.branch.prepare",
+    Phase.PRECOMMIT: "coordination.branch.precommit",
+    Phase.FINISH: "coordination.branch.finish",
+}
+QUEUES = {Phase.PREPARE: "prepare", Phase.PRECOMMIT: "finish", Phase.FINISH: "finish"}
+"""What is prepared holds locks, so what brings it to its end waits for no preparing."""
 VOTE_TASK = "coordination.transaction.vote"
 
 
@@ -28,23 +35,26 @@ def send(
     node: str,
     brief: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Ask branches of `node` to do a phase. `brief` tells a node without our tables what to do.
+    """Ask branches of `node` to do a phase. `brief` tells a peer, without our tables, what to do.
 
     Returns whether the broker took the message.
     """
     hit("tx.publish.before")
-    kwargs: dict[str, Any] = {"gid": gid, "seqs": list(seqs)}
-    if brief is not None:
-        kwargs["brief"] = dict(brief)
-    taken = _send_task(TASKS[phase], kwargs, queue=f"{node}.{phase}")
+    task, asked = TASKS[phase], {"gid": gid, "seqs": list(seqs)}
+    if brief is None:
+        taken = _send_task(task, asked, gid=gid, queue=f"{node}.{QUEUES[phase]}")
+    else:
+        message = peers.sealed(task, node, asked | {"brief": dict(brief)})
+        taken = _send_task(task, {"sealed": message}, gid=gid, queue=f"{node}.{QUEUES[phase]}")
     hit("tx.publish.after")
     return taken
 
 
 def report(kind: str, *, gid: str, seq: int, node: str, facts: Mapping[str, Any]) -> bool:
-    """Tell another node, whose tables are out of reach, a vote or an ending."""
-    kwargs = {"gid": gid, "seq": seq, "kind": kind, "facts": dict(facts)}
-    return _send_task(VOTE_TASK, kwargs, queue=f"{node}.decide")
+    """Tell a peer, whose tables are out of reach, a vote or an ending."""
+    told = {"gid": gid, "seq": seq, "kind": kind, "facts": dict(facts)}
+    message = peers.sealed(VOTE_TASK, node, told)
+    return _send_task(VOTE_TASK, {"sealed": message}, gid=gid, queue=f"{node}.decide")
 
 
 def start(payload: Mapping[str, Any], *, task_id: str | None = None, answer: Any = None) -> bool:
@@ -65,9 +75,9 @@ def decision_answer(gid: str, outcome: Outcome, reason: str) -> dict[str, Any]:
     return {"ok": outcome is Outcome.COMMITTED, "gid": gid, "code": str(outcome), "reason": reason}
 
 
-def _send_task(name: str, kwargs: dict[str, Any], *, queue: str) -> bool:
+def _send_task(name: str, kwargs: dict[str, Any], *, gid: str, queue: str) -> bool:
     # Celery would spell all arguments out once more, for logs and monitors; the id finds the rest.
-    shown = f"{{'gid': {kwargs['gid']!r}, ...}}"
+    shown = f"{{'gid': {gid!r}, ...}}"
     try:
         current_app.send_task(
             name,

@@ -8,9 +8,10 @@ from typing import Any
 from coordination.connections import database
 from coordination.connections.database import Statement
 from coordination.transactions.judging import EndedBranch, EndedTransaction, History
+from coordination.transactions.types import electorate
 
 _HEAD = (
-    "t.gid, t.outcome, t.heuristic, t.version, t.decided_at,"
+    "t.gid, t.outcome, t.heuristic, t.version, t.decided_at, t.protocol, t.register, t.period,"
     " extract(epoch FROM clock_timestamp() - t.ended_at)::float8"
 )
 
@@ -23,11 +24,13 @@ WHERE t.ended_at IS NOT NULL AND t.audited_at IS NULL AND NOT EXISTS (
 ORDER BY t.ended_at LIMIT %s
 """  # noqa: S608
 NAMED = f"""
-SELECT {_HEAD} FROM concord_transaction t WHERE t.ended_at IS NOT NULL AND t.gid = ANY(%s::text[])
+SELECT {_HEAD} FROM concord_transaction t
+WHERE t.ended_at >= clock_timestamp() - %s * interval '1 millisecond' AND t.gid = ANY(%s::text[])
 """  # noqa: S608
 PAGE = f"""
 SELECT {_HEAD} FROM concord_transaction t
-WHERE t.ended_at IS NOT NULL AND t.gid > %s ORDER BY t.gid LIMIT %s
+WHERE t.ended_at >= clock_timestamp() - %s * interval '1 millisecond' AND t.gid > %s
+ORDER BY t.gid LIMIT %s
 """  # noqa: S608
 BRANCHES = """
 SELECT transaction_id, seq, participant, node, "using", mode, form, vote, actual, reason,
@@ -50,14 +53,17 @@ def unaudited(
     return _complete(using, Statement(UNAUDITED, (node, list(without), limit)))
 
 
-def named(using: str, gids: Sequence[str]) -> list[EndedTransaction]:
-    """The ended ones among `gids`."""
-    return _complete(using, Statement(NAMED, (list(gids),)))
+def named(using: str, gids: Sequence[str], *, within_ms: int) -> list[EndedTransaction]:
+    """Those among `gids` that ended within the last `within_ms`; see `page`."""
+    return _complete(using, Statement(NAMED, (within_ms, list(gids))))
 
 
-def page(using: str, *, after: str, limit: int) -> list[EndedTransaction]:
-    """All ended transactions in gid order, a page of them."""
-    return _complete(using, Statement(PAGE, (after, limit)))
+def page(using: str, *, after: str, limit: int, within_ms: int) -> list[EndedTransaction]:
+    """A page, in gid order, of the transactions that ended within the last `within_ms`.
+
+    What is older than the retention may be forgotten while it is being judged.
+    """
+    return _complete(using, Statement(PAGE, (within_ms, after, limit)))
 
 
 def _complete(using: str, heads: Statement) -> list[EndedTransaction]:
@@ -81,9 +87,10 @@ def _complete(using: str, heads: Statement) -> list[EndedTransaction]:
             decided_at=decided_at,
             ended_age_s=age_s,
             branches=tuple(parts.get(gid, ())),
+            electorate=electorate(protocol, register, len(parts.get(gid, ())), period),
             history=told.get(gid, NO_HISTORY),
         )
-        for gid, outcome, heuristic, version, decided_at, age_s in rows
+        for gid, outcome, heuristic, version, decided_at, protocol, register, period, age_s in rows
     ]
 
 

@@ -7,10 +7,15 @@ is asked for again by the next step.
 
 from dataclasses import dataclass
 
-from coordination.transactions.protocols import two_phase
+from coordination.transactions.protocols import paxos, saga, three_phase, two_phase
 from coordination.transactions.types import Outcome, Phase, Protocol, Snapshot
 
-PROTOCOLS = {Protocol.TWO_PHASE: two_phase}
+PROTOCOLS = {
+    Protocol.TWO_PHASE: two_phase,
+    Protocol.THREE_PHASE: three_phase,
+    Protocol.PAXOS: paxos,
+    Protocol.SAGA: saga,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +52,16 @@ def step(snapshot: Snapshot) -> tuple[Effect, ...]:
     decision = protocol.decision(snapshot)
     if decision is not None:
         return (Decide(*decision),)
-    return tuple(
-        Send(Phase.PREPARE, branch.seq) for branch in protocol.to_prepare(snapshot) if branch.due
-    )
+    wanted = [(Phase.PREPARE, branch) for branch in protocol.to_prepare(snapshot)]
+    if snapshot.protocol is Protocol.THREE_PHASE:
+        wanted += [(Phase.PRECOMMIT, branch) for branch in three_phase.to_precommit(snapshot)]
+    return tuple(Send(phase, branch.seq) for phase, branch in wanted if branch.due)
 
 
 def _finish(snapshot: Snapshot) -> tuple[Effect, ...]:
     sends = tuple(
         Send(Phase.FINISH, branch.seq)
-        for branch in snapshot.branches
-        if not branch.finished and branch.due
+        for branch in PROTOCOLS[snapshot.protocol].to_finish(snapshot)
+        if branch.due
     )
     return (*sends, Continue()) if snapshot.continue_due else sends

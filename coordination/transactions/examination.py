@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from django.db import connections
 
-from coordination.kernel.gids import branch_gid
 from coordination.transactions import proofs
 from coordination.transactions.judging import EndedBranch, EndedTransaction, Finding, Proofs, judge
 from coordination.transactions.proofs import Found, Prepared, Unseen
@@ -90,9 +89,7 @@ class Examiner:
         for transaction in transactions:
             for branch in transaction.branches:
                 if self.visible(branch):
-                    gids.setdefault(branch.using, []).append(
-                        branch_gid(transaction.gid, branch.seq)
-                    )
+                    gids.setdefault(branch.using, []).append(transaction.branch_gid(branch.seq))
         found: dict[str, Found] = {}
         dead: dict[str, str] = {}
         for using, wanted in sorted(gids.items()):

@@ -4,7 +4,9 @@ If the process dies anywhere in here, the sweeper lets workers of this node fini
 """
 
 import logging
+import time
 from contextlib import suppress
+from functools import partial
 
 from coordination.connections import database
 from coordination.connections.database import ConnectionLost, Exchange
@@ -13,8 +15,18 @@ from coordination.failpoints import hit
 from coordination.transactions import together
 from coordination.transactions.branches.answer import NOT_NOW
 from coordination.transactions.coordinator import store
+from coordination.transactions.engine import Send
+from coordination.transactions.stepping import Stepping
 from coordination.transactions.together import Together
-from coordination.transactions.types import Begun, NewBranch, NewTransaction, Standing, Work
+from coordination.transactions.types import (
+    Begun,
+    NewBranch,
+    NewTransaction,
+    Phase,
+    Protocol,
+    Standing,
+    Work,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +89,8 @@ def run(beginning: Beginning) -> Standing | None:
     if not any(branch.inline for branch in beginning.new.branches):
         beginning.confirm()
         return None
+    if beginning.new.protocol is Protocol.SAGA:
+        return _step(beginning)
     progress = _progress(beginning)
     try:
         together.vote(progress)
@@ -89,6 +103,29 @@ def run(beginning: Beginning) -> Standing | None:
     return progress.standing
 
 
+def _step(beginning: Beginning) -> Standing | None:
+    """Take a saga as far as it lives here. An action is seen at once, so the rows come first."""
+    new = beginning.new
+    beginning.confirm()
+    begun_at = time.monotonic()
+    inline = {
+        branch.seq: partial(_work, new, branch, since=begun_at)
+        for branch in new.branches
+        if branch.inline
+    }
+    asked = {Send(Phase.PREPARE, b.seq) for b in new.branches if not b.after and not b.inline}
+    stepping = Stepping(
+        gid=new.gid,
+        mine=lambda branch: branch.seq in inline,
+        at_hand=inline,
+        afresh=True,
+        taken=asked,
+    )
+    with suppress(*NOT_NOW):  # whatever is left, a worker does
+        stepping.go_on()
+    return stepping.standing
+
+
 def _progress(beginning: Beginning) -> Together:
     new = beginning.new
     return Together(
@@ -99,7 +136,9 @@ def _progress(beginning: Beginning) -> Together:
     )
 
 
-def _work(new: NewTransaction, branch: NewBranch) -> Work:
+def _work(new: NewTransaction, branch: NewBranch, *, since: float | None = None) -> Work:
+    """A branch for its first attempt; `since`: when its rows were seen, by the monotonic clock."""
+    passed_ms = 0 if since is None else int((time.monotonic() - since) * 1000)
     return Work(
         gid=new.gid,
         seq=branch.seq,
@@ -108,5 +147,7 @@ def _work(new: NewTransaction, branch: NewBranch) -> Work:
         mode=branch.mode,
         form=branch.form,
         args=branch.args,
-        remaining_ms=new.deadline_ms,
+        remaining_ms=new.deadline_ms - passed_ms,
+        protocol=new.protocol,
+        electorate=new.electorate,
     )

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from coordination.kernel.gids import branch_gid
+from coordination.kernel.gids import Electorate, branch_gid
 from coordination.transactions.types import Actual, Form, Mode, Outcome, Vote
 
 
@@ -35,11 +35,15 @@ class ViolationKind(StrEnum):
     CONFIRM_MISSING = "confirm_missing"
     """Committed, but a TCC branch was not confirmed after its try."""
     CANCEL_ON_COMMIT = "cancel_on_commit"
-    """Committed, but a TCC branch was cancelled."""
+    """Committed, but a TCC branch was cancelled, or a step compensated."""
     CONFIRM_ON_ABORT = "confirm_on_abort"
     """Aborted, but a TCC branch was confirmed."""
     CANCEL_MISSING = "cancel_missing"
     """Aborted, but the try of a TCC branch was not cancelled."""
+    ACTION_MISSING = "action_missing"
+    """Committed, but the action of a saga's step is not there."""
+    COMPENSATION_MISSING = "compensation_missing"
+    """Aborted, but the action of a saga's step stands."""
     DECIDED_AFTER_COMMIT = "decided_after_commit"
     """A branch committed before the outcome was decided."""
     OUTCOME_CHANGED = "outcome_changed"
@@ -86,6 +90,10 @@ class EndedTransaction:
     ended_age_s: float
     branches: tuple[EndedBranch, ...]
     history: History | None = None
+    electorate: Electorate | None = None
+
+    def branch_gid(self, seq: int) -> str:
+        return branch_gid(self.gid, seq, self.electorate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +130,10 @@ class _Case:
     prepared: bool
 
     @property
-    def voted_yes(self) -> bool:
-        return self.branch.vote == Vote.YES
+    def worked(self) -> bool:
+        """Whether, after a commit, its work has to be there."""
+        behind = self.branch.form == Form.FORWARD and self.branch.actual == Actual.COMMITTED
+        return self.branch.vote == Vote.YES or behind
 
     @property
     def where(self) -> str:
@@ -158,7 +168,7 @@ def judge(
 
 
 def _case(transaction: EndedTransaction, branch: EndedBranch, proofs: Proofs) -> _Case:
-    gid = branch_gid(transaction.gid, branch.seq)
+    gid = transaction.branch_gid(branch.seq)
     return _Case(
         transaction=transaction,
         branch=branch,
@@ -227,7 +237,8 @@ def _judge_rows(case: _Case) -> Iterator[_Verdict]:
     if branch.actual is not None and Actual(branch.actual).heuristic:
         yield ViolationKind.HEURISTIC, f"{case.where} ended as {branch.actual}, outcome {outcome}"
         return
-    if committed and branch.vote not in (Vote.YES, Vote.READ_ONLY):
+    behind = branch.form == Form.FORWARD  # it has no vote
+    if committed and not behind and branch.vote not in (Vote.YES, Vote.READ_ONLY):
         yield (
             ViolationKind.VOTE_MISSING,
             f"committed though {case.where} voted {branch.vote or 'nothing'}",
@@ -251,7 +262,7 @@ def _allowed(outcome: str | None) -> tuple[Actual, ...]:
 
 
 def _committed_early(case: _Case) -> bool:
-    if case.branch.form != Form.PREPARE:
+    if case.branch.form not in (Form.PREPARE, Form.FORWARD):
         return False  # Its commit is the decision; the register follows it.
     decided_at, finished_at = case.transaction.decided_at, case.branch.finished_at
     return decided_at is None or finished_at is None or finished_at < decided_at
@@ -262,9 +273,11 @@ def _judge_proofs(case: _Case) -> Iterator[_Verdict]:
     if case.prepared:
         yield ViolationKind.LEFT_PREPARED, f"{case.where} is still prepared after the end"
     committed = case.transaction.outcome == Outcome.COMMITTED
-    if case.branch.mode == Mode.TCC:
+    if case.branch.mode == Mode.SAGA:
+        yield from _judge_step(case, committed=committed)
+    elif case.branch.mode == Mode.TCC:
         yield from _judge_confirmed(case) if committed else _judge_cancelled(case)
-    elif committed and case.voted_yes and case.witness != "W":
+    elif committed and case.worked and case.witness != "W":
         found = "a tombstone" if case.witness == "A" else "nothing"
         yield (
             ViolationKind.MISSING_WITNESS,
@@ -279,7 +292,7 @@ def _judge_proofs(case: _Case) -> Iterator[_Verdict]:
 
 def _judge_confirmed(case: _Case) -> Iterator[_Verdict]:
     tried = case.barrier.get("try") == "try"
-    if case.voted_yes and not (tried and "confirm" in case.barrier):
+    if case.worked and not (tried and "confirm" in case.barrier):
         found = ", ".join(sorted(case.barrier)) or "nothing"
         yield (
             ViolationKind.CONFIRM_MISSING,
@@ -294,6 +307,16 @@ def _judge_cancelled(case: _Case) -> Iterator[_Verdict]:
         yield ViolationKind.CONFIRM_ON_ABORT, f"not committed, but {case.where} was confirmed"
     if case.barrier.get("try") == "try" and "cancel" not in case.barrier:
         yield ViolationKind.CANCEL_MISSING, f"aborted, but the try of {case.where} stands"
+
+
+def _judge_step(case: _Case, *, committed: bool) -> Iterator[_Verdict]:
+    acted = case.barrier.get("try") == "try"
+    if not committed and acted and "cancel" not in case.barrier:
+        yield ViolationKind.COMPENSATION_MISSING, f"aborted, but the action of {case.where} stands"
+    if committed and case.worked and not acted:
+        yield ViolationKind.ACTION_MISSING, f"committed, but {case.where} shows no action"
+    if committed and "cancel" in case.barrier:
+        yield ViolationKind.CANCEL_ON_COMMIT, f"committed, but {case.where} was compensated"
 
 
 def _iso(at: datetime | None) -> str | None:

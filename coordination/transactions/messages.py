@@ -1,14 +1,15 @@
 """Which messages ask for the branches of a transaction: those of one node go together.
 
-A node of another project may not reach our tables. Its messages carry a brief: all that a worker
-has to know of its branches, whichever phase they are asked for.
+A node of another project that is one of `PEERS` does not reach our tables. Its messages carry a
+brief, signed: all that a worker has to know of its branches, whichever phase they are asked for.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from coordination import conf
-from coordination.transactions import dispatch
+from coordination.kernel.gids import Electorate
+from coordination.transactions import dispatch, peers
 from coordination.transactions.coordinator import identity, store
 from coordination.transactions.types import BranchState, NewBranch, NewTransaction, Phase, Snapshot
 
@@ -25,16 +26,16 @@ def send_first(new: NewTransaction, *, foreign: bool) -> None:
     elsewhere = [
         (Phase.PREPARE, branch)
         for branch in new.branches
-        if not branch.inline and (branch.node != new.node) == foreign
+        if not branch.inline and (branch.node != new.node) == foreign and not branch.after
     ]
     for phase, node, branches in _bundles(elsewhere):
         brief = None
-        if foreign:
+        if peers.is_peer(node):
             brief = _brief(
                 branches,
                 {branch.seq: branch.args for branch in branches},
-                coordinator=new.node,
                 remaining_ms=new.deadline_ms,
+                electorate=new.electorate,
             )
         _send(phase, new.gid, node, branches, brief)
 
@@ -43,13 +44,13 @@ def send(snapshot: Snapshot, wanted: Sequence[tuple[Phase, BranchState]], *, res
     """Ask for what the engine wants of branches. With `resend` the history tells of it."""
     for phase, node, branches in _bundles(wanted):
         brief = None
-        if node != conf.current().node:
+        if peers.is_peer(node):
             brief = _brief(
                 branches,
                 store().arguments(snapshot.gid, [branch.seq for branch in branches]),
-                coordinator=snapshot.node,
                 remaining_ms=snapshot.remaining_ms,
                 outcome=snapshot.outcome,
+                electorate=snapshot.electorate,
             )
         if _send(phase, snapshot.gid, node, branches, brief) and resend:
             for branch in branches:
@@ -85,12 +86,12 @@ def _brief(
     branches: Sequence[NewBranch] | Sequence[BranchState],
     args: Args,
     *,
-    coordinator: str,
     remaining_ms: int,
     outcome: str | None = None,
+    electorate: Electorate | None = None,
 ) -> dict[str, Any]:
     return {
-        "coordinator": coordinator,
+        "electorate": None if electorate is None else [electorate.branches, electorate.period],
         "remaining_ms": remaining_ms,
         "outcome": outcome,
         "branches": [
@@ -98,6 +99,7 @@ def _brief(
                 "seq": branch.seq,
                 "participant": branch.participant,
                 "args": args[branch.seq],
+                "form": branch.form,
                 "after_commit": isinstance(branch, BranchState) and branch.after_commit,
             }
             for branch in branches

@@ -1,7 +1,7 @@
 """From what was enlisted to branches: who runs where, and in which form."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,12 @@ from coordination.exceptions import InvalidArgument
 from coordination.kernel.arguments import json_arguments
 from coordination.kernel.names import validate_name
 from coordination.kernel.nearest import unknown_message
-from coordination.transactions.participants import Participant, lookup, registered
+from coordination.transactions.ordering import Order, Rank, Step
+from coordination.transactions.participants import Participant, find, lookup, named
 from coordination.transactions.types import Form, Mode, NewBranch
 
-VENDORS = {Mode.XA: ("postgresql",), Mode.TCC: ("postgresql", "sqlite")}
+LOCAL = ("postgresql", "sqlite")
+VENDORS = {Mode.XA: ("postgresql",), Mode.TCC: LOCAL, Mode.SAGA: LOCAL}
 """Databases each mode works on."""
 
 
@@ -29,6 +31,8 @@ class Enlisted:
     mode: Mode
     inline: bool
     args_json: str
+    undoable: bool = True
+    """Whether an abort can undo it; of a participant that is not known here, it is believed."""
 
 
 def enlisted(participant: str, args: Mapping[str, Any]) -> Enlisted:
@@ -38,18 +42,21 @@ def enlisted(participant: str, args: Mapping[str, Any]) -> Enlisted:
     """
     validate_name(participant, what="participant name")
     settings = conf.current()
+    known = find(participant)
+    if known is not None and known.place is not None:
+        return _placed(known, args)
     args_json = json_arguments(
         args,
         what=f"participant {participant!r}",
         bytes_max=settings.transactions.arguments_bytes_max,
     )
     node = settings.node_of_participant(participant)
-    known = registered().get(participant)
     if known is None and (node is None or node == settings.node):
         known = lookup(participant)  # raises, naming the nearest
     if known is not None:
         known.check_arguments(args)
-        _require_usable(known)
+        if known.mode is not Mode.HTTP:
+            _require_usable(known.name, known.using, known.mode)
     return Enlisted(
         participant=participant,
         node=settings.node if node is None else node,
@@ -57,28 +64,86 @@ def enlisted(participant: str, args: Mapping[str, Any]) -> Enlisted:
         mode=known.mode if known is not None else Mode.XA,
         inline=node is None,
         args_json=args_json,
+        undoable=known is None or known.mode is not Mode.SAGA or known.cancel is not None,
     )
 
 
-def _require_usable(known: Participant) -> None:
+def _placed(known: Participant, args: Mapping[str, Any]) -> Enlisted:
+    """One whose place follows from its arguments. It lives here, as its stores do."""
+    assert known.place is not None
+    place = known.place(args)
+    _require_usable(known.name, place.using, place.mode)
+    name = named(known.name, place.subject)
+    return Enlisted(
+        participant=name,
+        node=conf.current().node,
+        using=place.using,
+        mode=place.mode,
+        inline=True,
+        args_json=json_arguments(
+            place.args,
+            what=f"participant {name!r}",
+            bytes_max=conf.current().transactions.arguments_bytes_max,
+        ),
+    )
+
+
+def _require_usable(name: str, using: str, mode: Mode) -> None:
     """Its database is there and can do what its mode needs."""
-    if known.using not in connections:
+    if using not in connections:
+        raise InvalidArgument(unknown_message("database", using, connections), name=name)
+    vendor = connections[using].vendor
+    if vendor not in VENDORS[mode]:
         raise InvalidArgument(
-            unknown_message("database", known.using, connections), name=known.name
-        )
-    vendor = connections[known.using].vendor
-    if vendor not in VENDORS[known.mode]:
-        raise InvalidArgument(
-            f"participant {known.name!r} is mode {known.mode.value!r} on {known.using!r}, a "
-            f"{vendor} database; that mode works on {' and '.join(VENDORS[known.mode])}.",
-            name=known.name,
-            store=known.using,
+            f"participant {name!r} is mode {mode.value!r} on {using!r}, a {vendor} database; "
+            f"that mode works on {' and '.join(VENDORS[mode])}.",
+            name=name,
+            store=using,
         )
 
 
-def branches(parts: Sequence[Enlisted], *, coordinator: str) -> tuple[NewBranch, ...]:
-    """Number the branches from 1 and give each its form. `coordinator` is its tables' alias."""
-    forms = _forms(parts, coordinator)
+def step(
+    part: Enlisted, order: Order | None, after: Iterable[Step] | None, *, pivot: bool
+) -> tuple[int, ...]:
+    """What a step comes after, by number. `order`: that of a saga, None elsewhere.
+
+    Raises InvalidArgument where it may not stand.
+    """
+    if order is None:
+        if after is not None or pivot:
+            raise InvalidArgument(
+                'after and pivot order the steps of a saga; pass protocol="saga".',
+                name=part.participant,
+            )
+        numbers: tuple[int, ...] = ()
+    else:
+        numbers = order.check(after, pivot=pivot)
+    behind = order is not None and (pivot or order.is_behind(numbers))
+    if not part.undoable and not behind:
+        raise InvalidArgument(
+            f"participant {part.participant!r} has no compensate: it can only be the pivot of a "
+            "saga, or come after it.",
+            name=part.participant,
+        )
+    return numbers
+
+
+def branches(
+    parts: Sequence[Enlisted],
+    *,
+    coordinator: str,
+    ranks: Sequence[Rank] | None = None,
+    whole: bool = False,
+) -> tuple[NewBranch, ...]:
+    """Number the branches from 1 and give each its form. `coordinator` is its tables' alias.
+
+    Args:
+        ranks: those of a saga's branches, whose forms follow from their order.
+        whole: every branch goes through all phases; none decides by its own commit.
+    """
+    if ranks is None:
+        forms = [Form.PREPARE] * len(parts) if whole else _forms(parts, coordinator)
+        ranks = [Rank((), form) for form in forms]
     return tuple(
         NewBranch(
             seq=index + 1,
@@ -86,11 +151,12 @@ def branches(parts: Sequence[Enlisted], *, coordinator: str) -> tuple[NewBranch,
             node=part.node,
             using=part.using,
             mode=part.mode,
-            form=form,
+            form=rank.form,
             inline=part.inline,
             args=json.loads(part.args_json),
+            after=rank.after,
         )
-        for index, (part, form) in enumerate(zip(parts, forms, strict=True))
+        for index, (part, rank) in enumerate(zip(parts, ranks, strict=True))
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from coordination.kernel.events import Event
 from coordination.transactions import waiting
+from coordination.transactions.asking import asked
 
 
 class State(StrEnum):
@@ -41,6 +42,7 @@ class BranchRecord:
     using: str = ""
     mode: str = ""
     form: str = ""
+    after: tuple[int, ...] = ()
     vote: str | None = None
     reason: str = ""
     actual: str | None = None
@@ -54,7 +56,7 @@ class BranchRecord:
     @property
     def prepared(self) -> bool:
         """Whether it holds durable work that only the outcome can end."""
-        return self.vote == "yes" and self.actual is None
+        return self.vote == "yes" and self.actual is None and self.mode != "saga"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,7 @@ class Record:
         row["state"] = self.state.value
         row["branches"] = [
             {column: getattr(branch, column) for column in BRANCH_COLUMNS}
+            | {"after": list(branch.after)}
             for branch in self.branches
         ]
         for column in TIMES:
@@ -107,7 +110,10 @@ class Record:
         """The record of a database row, whose times are aware datetimes."""
         values = {column: row[column] for column in COLUMNS}
         values["state"] = State(values["state"])
-        values["branches"] = tuple(BranchRecord(**branch) for branch in values["branches"])
+        values["branches"] = tuple(
+            BranchRecord(**{**branch, "after": tuple(branch.get("after", ()))})
+            for branch in values["branches"]
+        )
         return cls(**values)
 
 
@@ -165,8 +171,7 @@ def _begun(record: Record, event: Event) -> Record:
             using=branch["using"],
             mode=branch["mode"],
             form=branch["form"],
-            attempts=0 if branch["form"] == "last" else 1,
-            phase=None if branch["form"] == "last" else "prepare",
+            after=tuple(branch.get("after") or ()),
         )
         for branch in data["branches"]
     )
@@ -180,7 +185,7 @@ def _begun(record: Record, event: Event) -> Record:
         deadline_at=datetime.fromisoformat(data["deadline_at"]),
         branches=branches,
     )
-    return _ask_last(begun)
+    return asked(begun)
 
 
 def _sent(record: Record, event: Event) -> Record:
@@ -207,19 +212,7 @@ def _voted(record: Record, event: Event) -> Record:
         error="",
         retry_at=None,
     )
-    return _ask_last(record.with_branch(branch))
-
-
-def _ask_last(record: Record) -> Record:
-    """The last agent is asked once nobody else's vote is missing and nobody voted no."""
-    asked = [branch for branch in record.branches if branch.form == "last"]
-    others = [branch for branch in record.branches if branch.form != "last"]
-    if not asked or any(branch.vote not in ("yes", "read_only") for branch in others):
-        return record
-    last = asked[0]
-    if last.vote is not None or last.phase is not None:
-        return record
-    return record.with_branch(replace(last, phase="prepare", attempts=1))
+    return asked(record.with_branch(branch))
 
 
 def _decided(record: Record, event: Event) -> Record:
@@ -228,10 +221,10 @@ def _decided(record: Record, event: Event) -> Record:
     branches = tuple(
         branch
         if branch.actual is not None
-        else replace(branch, phase="finish", attempts=1, error="", retry_at=None)
+        else replace(branch, phase=None, error="", retry_at=None)
         for branch in record.branches
     )
-    return replace(
+    decided = replace(
         record,
         outcome=outcome,
         state=State.APPLYING if outcome == "committed" else State.UNDOING,
@@ -239,6 +232,7 @@ def _decided(record: Record, event: Event) -> Record:
         decided_at=event.at,
         branches=branches,
     )
+    return asked(decided)
 
 
 def _delayed(record: Record, event: Event) -> Record:
@@ -269,7 +263,7 @@ def _finished(record: Record, event: Event) -> Record:
         error="",
         retry_at=None,
     )
-    return record.with_branch(branch)
+    return asked(record.with_branch(branch))
 
 
 def _ended(record: Record, event: Event) -> Record:

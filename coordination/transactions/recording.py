@@ -60,7 +60,10 @@ ON CONFLICT (event_id) DO NOTHING
 CLEAR = (
     Statement("DELETE FROM concord_transaction_record"),
     Statement("DELETE FROM concord_rollup"),
-    Statement("DELETE FROM concord_intervention WHERE object = 'transaction'"),
+    # One whose event is forgotten could not be told again.
+    Statement("""
+        DELETE FROM concord_intervention i USING concord_event e
+        WHERE i.object = 'transaction' AND e.id = i.event_id"""),
 )
 
 PRUNE = "DELETE FROM concord_rollup WHERE bucket < now() - %s * interval '1 day'"

@@ -1,13 +1,16 @@
 """What other apps may ask by Celery task, in JSON."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from coordination import signatures
 from coordination.exceptions import InvalidArgument
 from coordination.kernel.gids import is_gid
-from coordination.transactions import runner
+from coordination.transactions import runner, situations
 from coordination.transactions.api import distributed_transaction
 from coordination.transactions.coordinator import store
+from coordination.transactions.explaining import Explanation
+from coordination.transactions.ordering import Step
 from coordination.transactions.types import Outcome, Standing
 
 
@@ -34,14 +37,34 @@ def begin(
     )
     if not isinstance(branches, list):
         raise InvalidArgument(f"branches must be a list, not {type(branches).__name__}.")
+    steps: list[Step] = []
     for branch in branches:
-        transaction.enlist(*_named(branch), **branch.get("args", {}))
+        steps.append(transaction.enlist(_named(branch), **_placed(branch, steps)))
     return {"gid": transaction.submit()}
 
 
 def status(gid: str) -> dict[str, Any]:
-    """How a transaction stands. Raises InvalidArgument when it is not known here."""
-    return _told(gid, _known(gid, store().standing(gid) if is_gid(gid) else None))
+    """How a transaction stands, and what it waits for.
+
+    Raises InvalidArgument when it is not known here.
+    """
+    told = _told(gid, _known(gid, store().standing(gid) if is_gid(gid) else None))
+    return told | {"waits": _waits(situations.explained(gid))}
+
+
+def _waits(explanation: Explanation) -> dict[str, Any] | None:
+    if not explanation.next:
+        return None
+    retry_ms = explanation.retry_ms
+    return {
+        "next": explanation.next,
+        "who": explanation.who,
+        "blocks": list(explanation.blocks),
+        "since": explanation.since_ms / 1000,
+        "retry": None if retry_ms is None else retry_ms / 1000,
+        "stuck": explanation.stuck,
+        "holds_up": [one.sentence for one in explanation.radius],
+    }
 
 
 def cancel(gid: str, reason: str) -> dict[str, Any]:
@@ -54,14 +77,35 @@ def cancel(gid: str, reason: str) -> dict[str, Any]:
     return _told(gid, _known(gid, standing))
 
 
-def _named(branch: object) -> tuple[str]:
+def _named(branch: object) -> str:
     if (
         not isinstance(branch, dict)
-        or set(branch) - {"participant", "args"}
+        or set(branch) - {"participant", "args", "after", "pivot"}
         or not isinstance(branch.get("args", {}), dict)
     ):
         raise InvalidArgument(f'a branch is {{"participant", "args": {{}}}}, not {branch!r:.200}.')
-    return (branch.get("participant", ""),)
+    name: str = branch.get("participant", "")
+    return name
+
+
+def _placed(branch: dict[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
+    """The arguments of `enlist`, with the steps that a step of a saga names by their numbers."""
+    args = dict(branch.get("args", {}))
+    if taken := {"after", "pivot"} & set(args):
+        raise InvalidArgument(f"an argument of a participant cannot be called {min(taken)!r}.")
+    if "pivot" in branch:
+        args["pivot"] = branch["pivot"]
+    after = branch.get("after")
+    if after is not None:
+        numbers = range(1, len(steps) + 1)
+        if not isinstance(after, list) or any(
+            type(number) is not int or number not in numbers for number in after
+        ):
+            raise InvalidArgument(
+                f"after is a list of the numbers of branches before it, from 1, not {after!r:.80}."
+            )
+        args["after"] = [steps[number - 1] for number in after]
+    return args
 
 
 def _known(gid: str, standing: Standing | None) -> Standing:

@@ -14,6 +14,7 @@ from coordination.connections.database import StatementRefused
 from coordination.exceptions import CoordinationError
 from coordination.failpoints import hit
 from coordination.transactions import orphans, runner
+from coordination.transactions.branches.answer import InDoubt
 from coordination.transactions.coordinator import store
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def sweep_once() -> int:
     for snapshot in store().snapshots(gids):
         try:
             runner.perform(snapshot, resend=True)
-        except StatementRefused as error:
+        except (StatementRefused, InDoubt) as error:
             logger.warning("transaction %s is not brought forward: %s", snapshot.gid, error)
     return len(gids)
 
@@ -54,6 +55,10 @@ def run(stop: threading.Event, *, orphans_every_s: float = ORPHANS_EVERY_S) -> N
             failures += 1
             logger.warning("sweep failed: %s", error)
             close_old_connections()
+            if time.monotonic() >= orphans_due:
+                # Votes that last elsewhere end branches while the coordinator's database is down.
+                orphans.sweep()
+                orphans_due = time.monotonic() + orphans_every_s
             stop.wait(min(pause_s_max, pause_s * 2**failures))
             continue
         if taken < BATCH:

@@ -7,7 +7,7 @@ them; everybody else reads.
 
 from django.db import models
 
-from coordination.transactions.types import Actual, Form, Heuristic, Mode, Outcome, Vote
+from coordination.transactions.types import ROW, Actual, Form, Heuristic, Mode, Outcome, Vote
 
 
 def _choices(enum: type) -> list[tuple[str, str]]:
@@ -42,6 +42,10 @@ class Transaction(models.Model):
     mailbox = models.CharField(max_length=120, default="")
     then_signature = models.JSONField(null=True)
     continued_at = models.DateTimeField(null=True)
+    register = models.CharField(max_length=100, default=ROW)
+    """Where the outcome is decided: in this row, or by write-once registers elsewhere."""
+    period = models.IntegerField(null=True)
+    """Of those registers: days since 1970."""
 
     class Meta:
         db_table = "concord_transaction"
@@ -93,6 +97,7 @@ class Branch(models.Model):
     mode = models.CharField(max_length=8, choices=_choices(Mode))
     form = models.CharField(max_length=9, choices=_choices(Form))
     args = models.JSONField(default=dict)
+    after = models.JSONField(default=list)
     vote = models.CharField(max_length=9, null=True, choices=_choices(Vote))
     reason = models.TextField(default="")
     actual = models.CharField(max_length=18, null=True, choices=_choices(Actual))
@@ -100,6 +105,8 @@ class Branch(models.Model):
     attempts = models.IntegerField(default=0)
     last_error = models.TextField(default="")
     voted_at = models.DateTimeField(null=True)
+    precommitted_at = models.DateTimeField(null=True)
+    """In three phases: when it was known there that every vote is yes."""
     finished_at = models.DateTimeField(null=True)
     next_at = models.DateTimeField(null=True)
 
@@ -122,10 +129,13 @@ class Witness(models.Model):
     committed; kind `A` is the tombstone of an abort and refuses a late prepare.
     """
 
-    branch_gid = models.CharField(primary_key=True, max_length=70)
+    branch_gid = models.CharField(primary_key=True, max_length=80)
     kind = models.CharField(max_length=1)
     after_commit = models.JSONField(null=True)
     at = models.DateTimeField()
+    # Of another project's branch: since when it has been known to be visible. `at` is of before its
+    # prepare, and it may have been prepared for long.
+    seen_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "concord_witness"
@@ -138,8 +148,8 @@ class Witness(models.Model):
 class Barrier(models.Model):
     """Which of try, confirm and cancel of a TCC branch took effect, and who put the row there."""
 
-    branch_gid = models.CharField(max_length=70)
-    op = models.CharField(max_length=7)
+    branch_gid = models.CharField(max_length=80)
+    op = models.CharField(max_length=9)
     reason = models.CharField(max_length=7)
     after_commit = models.JSONField(null=True)
     at = models.DateTimeField()

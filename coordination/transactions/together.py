@@ -5,19 +5,21 @@ work at the same time. If the process dies anywhere in here, the rows are those 
 branch would have left, and whoever asks again gets the answer from them.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from coordination.connections import database
 from coordination.connections.database import UNREACHABLE
-from coordination.transactions import finishing, runner
+from coordination.kernel.gids import Electorate
+from coordination.transactions import breakers, finishing, runner
 from coordination.transactions.branches import xa
-from coordination.transactions.branches.answer import NOT_NOW, Busy, InDoubt
+from coordination.transactions.branches.answer import NOT_NOW, Busy, InDoubt, Later
 from coordination.transactions.branches.body import Attempt
 from coordination.transactions.coordinator import store
-from coordination.transactions.participants import lookup, registered
-from coordination.transactions.types import Actual, Ballot, Form, Mode, Standing, Vote, Work
+from coordination.transactions.participants import find, lookup
+from coordination.transactions.types import Ballot, Form, Mode, Standing, Vote, Work
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +37,18 @@ class Together:
     standing: Standing | None = None
     attempts: list[Attempt] = field(default_factory=list)
     """Those whose blocks may be open."""
+
+    started: float = field(default_factory=time.monotonic)
+
+    def now(self, work: Work) -> Work:
+        """The work with the time that is left for it after those before it."""
+        spent_ms = int((time.monotonic() - self.started) * 1000)
+        return replace(work, remaining_ms=work.remaining_ms - spent_ms)
+
+    @property
+    def electorate(self) -> Electorate | None:
+        """Of a Paxos commit."""
+        return self.works[0].electorate
 
     @property
     def refusal(self) -> Ballot | None:
@@ -73,6 +87,8 @@ def _vote_once(run: Together) -> None:
     try:
         _vote(run)
     except NOT_NOW:
+        for attempt in run.attempts:
+            breakers.left(attempt.work)
         run.leave()
         _keep_votes(run)
         raise
@@ -86,6 +102,10 @@ def follow(run: Together, *, here: bool) -> None:
     `here`: end other prepared branches of this node in this process too, which spares messages.
     """
     standing = run.standing
+    if standing is not None and standing.outcome is None and standing.pending == 0:
+        # In three phases: everybody is told of the votes first.
+        runner.advance(run.gid, skip=[work.seq for work in run.works], here=here)
+        standing = run.standing = store().standing(run.gid)
     if standing is None or standing.outcome is None or standing.ended:
         return
     voted = {ballot.seq: ballot for ballot in run.ballots if ballot.actual is None}
@@ -101,32 +121,75 @@ def _signed(work: Work, ballot: Ballot) -> Work:
 
 
 def _vote(run: Together) -> None:
-    for wave in _waves(sorted(run.works, key=lambda work: work.form is Form.LAST)):
+    for wave in _waves(sorted(run.works, key=_rank)):
         run.leave()  # the wave before may be in the same databases
+        if _refused(run, wave):
+            break
         if _joins(wave[0]):
             _run_wave(run, wave)
+        elif _is_called(wave[0]):
+            _ask_services(run, wave)
         else:
             run.open()
             run.confirm()
-            run.ballots.append(runner.answer(wave[0]))
+            run.ballots.append(runner.answer(run.now(wave[0])))
         if run.standing is not None:
             return
         if run.refusal is not None:
             break
     _vote_down_the_rest(run)
-    run.standing = runner.cast(run.gid, *run.ballots, meanwhile=run.leave_kept)
+    run.standing = runner.cast(
+        run.gid, *run.ballots, electorate=run.electorate, meanwhile=run.leave_kept
+    )
+
+
+def _rank(work: Work) -> int:
+    """Services first, so that no lock of ours is held while they answer; a last agent last."""
+    if work.form is Form.LAST:
+        return 2
+    return 0 if work.mode is Mode.HTTP else 1
+
+
+def _is_called(work: Work) -> bool:
+    """Whether it is a service of which this process knows the address."""
+    return work.mode is Mode.HTTP and find(work.participant) is not None
+
+
+def _ask_services(run: Together, wave: Sequence[Work]) -> None:
+    """Ask all at once. Raises Later when one gives no vote, unless another's no decides."""
+    run.open()
+    run.confirm()
+    trouble: Later | None = None
+    works = [run.now(work) for work in wave]
+    for work, said in zip(works, runner.ask_services(works), strict=True):
+        try:
+            with breakers.watched(work):
+                if isinstance(said, Later):
+                    raise said
+        except Later as error:
+            trouble = error
+        else:
+            run.ballots.append(said)
+    if trouble is not None and run.refusal is None:
+        raise trouble
 
 
 def _waves(works: Sequence[Work]) -> Iterator[list[Work]]:
-    """Runs of branches that can be under way at once: prepared ones, each in its own database."""
+    """Runs of branches that can be under way at once: services, or each in its own database."""
     wave: list[Work] = []
     for work in works:
-        if wave and not (_joins(work) and _joins(wave[0]) and _has_room(wave, work)):
+        if wave and not _fits(wave, work):
             yield wave
             wave = []
         wave.append(work)
     if wave:
         yield wave
+
+
+def _fits(wave: Sequence[Work], work: Work) -> bool:
+    if _is_called(work):
+        return _is_called(wave[0])
+    return _joins(work) and _joins(wave[0]) and _has_room(wave, work)
 
 
 def _joins(work: Work) -> bool:
@@ -136,12 +199,25 @@ def _joins(work: Work) -> bool:
         prepares
         and work.remaining_ms > 0
         and work.attempt <= runner.ATTEMPTS_MAX
-        and work.participant in registered()
+        and find(work.participant) is not None
     )
 
 
 def _has_room(wave: Sequence[Work], work: Work) -> bool:
     return all(other.using != work.using for other in wave)
+
+
+def _refused(run: Together, wave: Sequence[Work]) -> bool:
+    """Whether a participant of the wave has not answered for long: that is a no at once."""
+    tried_here = _joins(wave[0]) or _is_called(wave[0])
+    refused = breakers.asked(*wave) if tried_here else None
+    if refused is None:
+        return False
+    run.open()
+    run.confirm()
+    work = next(work for work in wave if work.participant == refused.participant)
+    run.ballots.append(runner.unavailable(work, refused))
+    return True
 
 
 def _run_wave(run: Together, wave: Sequence[Work]) -> None:
@@ -181,17 +257,25 @@ def _collect(run: Together) -> None:
         if attempt.work.form is Form.LAST and attempt.runs:
             if trouble is None and run.refusal is None:
                 others = tuple(run.ballots)
-                run.standing = runner.decide_last(attempt, others, meanwhile=run.leave_kept)
+                with breakers.watched(attempt.work):
+                    run.standing = runner.decide_last(attempt, others, meanwhile=run.leave_kept)
+            else:
+                breakers.left(attempt.work)
             if attempt.kept and attempt.context.signatures:
                 signed = Ballot(seq=attempt.work.seq, vote=Vote.YES, after_commit=True)
                 run.ballots.append(signed)
             continue
         if not (attempt.ran or attempt.found or attempt.refusal or attempt.trouble):
-            continue  # never run, because one before it had failed
+            # Never run, because one before it had failed. Its block may be open on the connection
+            # that the vote is about to take.
+            attempt.leave()
+            breakers.left(attempt.work)
+            continue
         if not attempt.kept:
             attempt.leave()
         try:
-            run.ballots.append(xa.ballot(attempt))
+            with breakers.watched(attempt.work):
+                run.ballots.append(xa.ballot(attempt))
         except (Busy, InDoubt) as error:
             trouble = error
     if trouble is not None:
@@ -203,25 +287,17 @@ def _vote_down_the_rest(run: Together) -> None:
     if refusal is None:
         return
     voted = {ballot.seq for ballot in run.ballots}
-    reason = f"not run, because branch {refusal.seq} had voted no"
+    # It may be the one that the transaction's own reason is taken from.
+    reason = f"not run, because branch {refusal.seq} had voted no: {refusal.reason}"
     run.ballots += [
-        Ballot(seq=work.seq, vote=Vote.NO, actual=_unrun(work), reason=reason)
+        Ballot(seq=work.seq, vote=Vote.NO, actual=runner.unrun(work), reason=reason)
         for work in run.works
         if work.seq not in voted
     ]
-
-
-def _unrun(work: Work) -> Actual | None:
-    """Whether it has ended by not being run: not where an earlier attempt may have left something.
-
-    A worker may have reserved meanwhile, and only cancelling undoes that; orphans are found.
-    """
-    first = work.attempt == 1 and work.mode is Mode.XA
-    return Actual.ABORTED if first else None
 
 
 def _keep_votes(run: Together) -> None:
     """The branch that failed has no vote; the others' spare them being asked again."""
     with suppress(*NOT_NOW):
         if run.ballots:
-            run.standing = runner.cast(run.gid, *run.ballots)
+            run.standing = runner.cast(run.gid, *run.ballots, electorate=run.electorate)

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from coordination.kernel.gids import Electorate
+from coordination.kernel.gids import branch_gid as gid_of_branch
+
 
 class Outcome(StrEnum):
     """What the register of a transaction holds once it is decided."""
@@ -53,6 +56,10 @@ class Mode(StrEnum):
     """One database transaction, prepared by PostgreSQL."""
     TCC = "tcc"
     """Reserve, then confirm or cancel; works on any database Django knows."""
+    HTTP = "http"
+    """Prepare, then commit or cancel, in a service that is called by HTTP."""
+    SAGA = "saga"
+    """Act for everybody to see, and compensate after an abort; works where `tcc` does."""
 
 
 class Form(StrEnum):
@@ -64,15 +71,41 @@ class Form(StrEnum):
     """Runs after every other vote and writes the outcome in its own commit."""
     ONE_PHASE = "one_phase"
     """Alone: its own commit, proven by its witness, is the decision; the register follows."""
+    PIVOT = "pivot"
+    """Of a saga, when every vote but its own is in: only its own word decides from there."""
+    FORWARD = "forward"
+    """Of a saga, behind the pivot: has no vote, and is done after the commit is decided."""
 
 
 class Phase(StrEnum):
     PREPARE = "prepare"
+    PRECOMMIT = "precommit"
     FINISH = "finish"
+
+
+ROW = "database"
+"""The register that is the transaction's own row."""
+QUORUM = "paxos"
+"""What stands for the acceptors of COORDINATION["CONSENSUS"]."""
 
 
 class Protocol(StrEnum):
     TWO_PHASE = "2pc"
+    THREE_PHASE = "3pc"
+    PAXOS = "paxos"
+    SAGA = "saga"
+
+
+def electorate(
+    protocol: str, register: str, branches: int, period: int | None
+) -> Electorate | None:
+    """Which registers of the quorum decide, for who is left alone with them; else None.
+
+    A step of a saga may not be ended alone: the others' order, and a pivot's word, are in the rows.
+    """
+    if register != QUORUM or period is None or protocol == Protocol.SAGA:
+        return None
+    return Electorate(branches=branches if protocol == Protocol.PAXOS else 0, period=period)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +120,8 @@ class NewBranch:
     form: Form
     inline: bool
     args: dict[str, Any]
+    after: tuple[int, ...] = ()
+    """Of a saga: the branches that it comes after, by seq."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +140,13 @@ class NewTransaction:
     then_signature: dict[str, Any] | None
     branches: tuple[NewBranch, ...]
     by: str
+    register: str = ROW
+    period: int | None = None
+    """Of the registers that are not the row's: days since 1970."""
+
+    @property
+    def electorate(self) -> Electorate | None:
+        return electorate(self.protocol, self.register, len(self.branches), self.period)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +162,8 @@ class BranchState:
     vote: Vote | None = None
     actual: Actual | None = None
     after_commit: bool = False
+    precommitted: bool = False
+    after: tuple[int, ...] = ()
     due: bool = True
 
     @property
@@ -141,6 +185,12 @@ class Snapshot:
     deadline_ms: int = 0
     remaining_ms: int = 0
     node: str = ""
+    register: str = ROW
+    period: int | None = None
+
+    @property
+    def electorate(self) -> Electorate | None:
+        return electorate(self.protocol, self.register, len(self.branches), self.period)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +224,11 @@ class Standing:
     pending: int = 0
     unfinished: int = 0
     ended: bool = False
+    register: str = ROW
+    period: int | None = None
+    electorate: Electorate | None = None
+    due: Outcome | None = None
+    """What a register elsewhere is to be asked for now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +254,13 @@ class Work:
     args: dict[str, Any] = field(default_factory=dict)
     remaining_ms: int = 0
     attempt: int = 1
+    protocol: Protocol = Protocol.TWO_PHASE
     outcome: Outcome | None = None
     vote: Vote | None = None
     actual: Actual | None = None
     after_commit: bool = False
+    electorate: Electorate | None = None
+
+    @property
+    def branch_gid(self) -> str:
+        return gid_of_branch(self.gid, self.seq, self.electorate)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from coordination.transactions.types import Protocol
+
 if TYPE_CHECKING:
     from coordination.transactions.projection import BranchRecord, Record
 
@@ -21,10 +23,15 @@ def sentence(record: Record) -> str:
     if not unfinished:
         # The end is recorded with the last branch, unless a continuation is still to be sent.
         return "its continuation to be sent"
+    # In a saga only those whose turn it is.
+    asked = [branch for branch in unfinished if branch.phase == "finish"] or unfinished
+    if all(branch.mode == "saga" for branch in asked):
+        todo = "be done" if record.outcome == "committed" else "be compensated"
+        return f"{_names(asked)} to {todo}{_trouble(asked)}"
     todo = "its commit" if record.outcome == "committed" else "its rollback"
-    if len(unfinished) > 1:
+    if len(asked) > 1:
         todo = todo.replace("its", "their")
-    return f"{_names(unfinished)} to confirm {todo}{_trouble(unfinished)}"
+    return f"{_names(asked)} to confirm {todo}{_trouble(asked)}"
 
 
 def _undecided(record: Record) -> str:
@@ -34,10 +41,12 @@ def _undecided(record: Record) -> str:
     asked = [branch for branch in record.branches if branch.phase == "prepare"]
     if asked:
         return f"{_names(asked)} to vote{_trouble(asked)}"
-    missing = [branch for branch in record.branches if branch.vote is None]
+    missing = [b for b in record.branches if b.vote is None and b.form != "forward"]
     if missing:
         return f"{_names(missing)} to be asked to vote"
-    return "the decision to be recorded"
+    if record.protocol == Protocol.THREE_PHASE:
+        return "every participant to know of the votes, then its register"
+    return "its register to say the outcome"
 
 
 def _ended(record: Record) -> str:

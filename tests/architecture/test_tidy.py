@@ -12,7 +12,11 @@ CODE = ("config", "coordination", "dashboard", "examples", "bench", "tests")
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 70
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "common", "misc", "manager", "base", "core"}
-PURE = ("coordination/kernel", "coordination/transactions/protocols")
+PURE = (
+    "coordination/kernel",
+    "coordination/transactions/protocols",
+    "coordination/verification/simulation",
+)
 IMPURE_MODULES = {"time", "random", "secrets", "socket", "threading", "asyncio", "os", "uuid"}
 FRAMEWORKS = {"django", "celery", "channels", "redis", "psycopg", "kazoo", "pika", "amqp", "kombu"}
 

@@ -1,4 +1,4 @@
-"""Where a branch can work: `xa` and `tcc` on PostgreSQL and `tcc` on SQLite, behind one face."""
+"""Where a branch can work: each mode on the databases it works on, behind one face."""
 
 import itertools
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import connections
 
 from coordination.kernel.gids import branch_gid
-from coordination.transactions.branches import tcc, xa
+from coordination.transactions.branches import saga, tcc, xa
 from coordination.transactions.context import Context
 from coordination.transactions.machine import Local
 from coordination.transactions.participants import Participant
@@ -59,6 +59,7 @@ class Place(ABC):
 
     using: str
     mode: Mode
+    form: Form = Form.PREPARE
     runs: int = 0
     meanwhile: Callable[[], None] = field(default=lambda: None)
     """What happens while a body is running."""
@@ -82,7 +83,7 @@ class Place(ABC):
             participant="test.place",
             using=self.using,
             mode=self.mode,
-            form=Form.PREPARE,
+            form=self.form,
             args={"answer": str(answer)},
             remaining_ms=remaining_ms,
         )
@@ -100,6 +101,18 @@ class Place(ABC):
     @property
     def account(self) -> tuple[int, int]:
         return execute(self.using, "SELECT held, kept FROM account")[0]
+
+    @property
+    def worked(self) -> Local:
+        """The state in which its work is durable and may still be undone."""
+        return Local.DONE if self.mode is Mode.SAGA else Local.PREPARED
+
+    @property
+    def states(self) -> tuple[Local, ...]:
+        """Those its database can be in."""
+        if self.mode is Mode.SAGA:
+            return Local.IDLE, Local.DONE, Local.TOMBSTONE
+        return Local.IDLE, Local.PREPARED, Local.COMMITTED, Local.TOMBSTONE
 
     @property
     @abstractmethod
@@ -196,10 +209,38 @@ class TCC(Place):
         pass
 
 
+class Saga(TCC):
+    """The same with an action for a reserve, and a compensation for a cancel."""
+
+    @property
+    def participant(self) -> Participant:
+        return Participant(
+            name="test.place",
+            using=self.using,
+            mode=Mode.SAGA,
+            body=self.body,
+            cancel=self.cancel,
+        )
+
+    def prepare(self, work: Work) -> Ballot:
+        return saga.prepare(work, self.participant)
+
+    def finish(self, work: Work, outcome: Outcome) -> Result:
+        if self.form is Form.FORWARD and outcome is Outcome.COMMITTED:
+            return saga.forward(work, self.participant)
+        return saga.finish(work, outcome, self.participant)
+
+    def local(self, work: Work) -> Local:
+        left = super().local(work)
+        return Local.DONE if left is Local.PREPARED else left
+
+
 def places() -> list[Place]:
     """One of each kind."""
     return [
         XA(using="bank_a", mode=Mode.XA),
         TCC(using="bank_b", mode=Mode.TCC),
         TCC(using=LITE, mode=Mode.TCC),
+        Saga(using="bank_b", mode=Mode.SAGA),
+        Saga(using=LITE, mode=Mode.SAGA),
     ]

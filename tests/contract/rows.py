@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
+from coordination.transactions.machine import BranchRow
 from coordination.transactions.stores.database import DatabaseStore
 from coordination.transactions.tables import Transaction
 from coordination.transactions.types import Form, Mode, NewBranch, NewTransaction, Protocol
@@ -59,6 +61,18 @@ def begun(*forms: Form) -> str:
     """The gid of a transaction that has just begun."""
     gid = new_gid()
     store().begin(new(gid, forms or (Form.PREPARE,)))
+    return gid
+
+
+def begun_as(branches: Sequence[BranchRow], *, protocol: Protocol) -> str:
+    """The gid of a transaction whose rows are those of the reference model."""
+    gid = new_gid()
+    plain = new(gid, [branch.form for branch in branches])
+    ranked = tuple(
+        replace(new_branch, mode=branch.mode, after=branch.after)
+        for new_branch, branch in zip(plain.branches, branches, strict=True)
+    )
+    store().begin(replace(plain, protocol=protocol, branches=ranked))
     return gid
 
 

@@ -12,7 +12,7 @@ from coordination.connections.database import Statement
 from coordination.observing.tables import Event
 from coordination.transactions.stores.database import BEGIN, DECIDE, VOTE
 from coordination.transactions.tables import Transaction
-from coordination.transactions.types import Form
+from coordination.transactions.types import ROW, Form
 from tests.contract import rows
 from tests.contract.threads import at_once
 from tests.databases import ALIASES, _django_db_helper  # noqa: F401
@@ -73,6 +73,8 @@ def begin(gids: Sequence[str]) -> None:
         None,
         json.dumps(branches),
         rows.BY,
+        ROW,
+        None,
     )
     for start in range(0, len(gids), 500):
         database.run(
@@ -96,7 +98,7 @@ def votes(gids: Sequence[str], chance: random.Random) -> list[tuple[str, Stateme
 def aborts(gids: Sequence[str], chance: random.Random) -> list[tuple[str, Statement]]:
     some = chance.sample(gids, len(gids) // 4)
     return [
-        (gid, Statement(DECIDE, (gid, "aborted", "gave up", False, 60_000, rows.BY)))
+        (gid, Statement(DECIDE, (gid, "aborted", "gave up", False, 60_000, rows.BY, False)))
         for gid in some
     ]
 

@@ -7,6 +7,7 @@ from tests.unit.modelcheck.rules import Rules
 from tests.unit.modelcheck.world import Bounds, Kind
 
 XA, TCC, LAST = Kind.XA, Kind.TCC, Kind.LAST
+SAGA = Kind.SAGA
 
 COUNTS: dict[Bounds, tuple[int, int, int, int]] = {
     Bounds(kinds=(XA, TCC, TCC)): (62_151, 749, 941_391, 62_781),
@@ -18,6 +19,9 @@ COUNTS: dict[Bounds, tuple[int, int, int, int]] = {
     Bounds(kinds=(XA, XA), handlers=1, inline=True): (6_732, 76_786, 615_166, 63_454),
     Bounds(kinds=(XA, TCC), handlers=1, inline=True, then=True): (4_447, 76_968, 641_021, 68_315),
     Bounds(kinds=(XA, LAST), inline=True, gives_up=False): (2_331, 187_375, 1_871_436, 142_514),
+    Bounds(kinds=(SAGA, SAGA, SAGA), after=((), (), (1, 2)), gives_up=False): (
+        *(2_774, 120_339, 1_080_978, 112_993),
+    ),
 }
 
 

@@ -8,17 +8,21 @@ from django.db import IntegrityError, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coordination.connections import database
 from coordination.connections.database import StatementRefused
 from coordination.observing.tables import Event
 from coordination.transactions import machine
 from coordination.transactions.machine import BranchRow, IllegalTransition, Row
+from coordination.transactions.ordering import Order, Step
 from coordination.transactions.tables import Transaction
 from coordination.transactions.types import (
     Actual,
     Ballot,
     Form,
     Heuristic,
+    Mode,
     Outcome,
+    Protocol,
     Result,
     Standing,
     Vote,
@@ -47,18 +51,20 @@ class Finishes:
     results: tuple[Result, ...]
 
 
-Step = Votes | Decides | Finishes
+Deed = Votes | Decides | Finishes
 
 
 def ballots(seq: int, form: Form) -> st.SearchStrategy[Ballot]:
     """Every ballot a branch of this form may cast."""
-    yes = [None] if form is Form.PREPARE else [None, Actual.COMMITTED]
+    alone = form in (Form.LAST, Form.ONE_PHASE)
+    yes = [None, Actual.COMMITTED] if alone else [None]
     casts = [(Vote.YES, actual) for actual in yes]
     casts += [(Vote.NO, None), (Vote.NO, Actual.ABORTED), (Vote.READ_ONLY, Actual.READ_ONLY)]
-    return st.sampled_from([Ballot(seq=seq, vote=vote, actual=actual) for vote, actual in casts])
+    cast = [Ballot(seq=seq, vote=vote, actual=actual) for vote, actual in casts]
+    return st.sampled_from([*cast, Ballot(seq=seq, vote=Vote.YES, after_commit=True)])
 
 
-def steps(forms: tuple[Form, ...]) -> st.SearchStrategy[list[Step]]:
+def steps(forms: tuple[Form, ...]) -> st.SearchStrategy[list[Deed]]:
     seqs = st.lists(st.integers(1, len(forms)), min_size=1, max_size=len(forms), unique=True)
     votes = seqs.flatmap(lambda chosen: st.tuples(*(ballots(n, forms[n - 1]) for n in chosen)))
     results = seqs.flatmap(
@@ -75,10 +81,47 @@ shapes = st.one_of(
     st.lists(st.just(Form.PREPARE), min_size=1, max_size=4).map(tuple),
     st.integers(0, 3).map(lambda others: (*[Form.PREPARE] * others, Form.LAST)),
 )
-histories = shapes.flatmap(lambda forms: st.tuples(st.just(forms), steps(forms)))
 
 
-def in_model(row: Row, step: Step) -> Row:
+@st.composite
+def unordered(draw: st.DrawFn) -> Row:
+    """The rows of a two-phase commit, of which some may be steps of sagas."""
+    forms = draw(shapes)
+    modes = {form: st.just(Mode.XA) for form in (Form.LAST, Form.ONE_PHASE)}
+    return Row(
+        branches=tuple(
+            BranchRow(form=form, mode=draw(modes.get(form, st.sampled_from(Mode))))
+            for form in forms
+        )
+    )
+
+
+@st.composite
+def ordered(draw: st.DrawFn) -> Row:
+    """The rows of a saga as `Order` arranges them."""
+    order = Order("g")
+    for number in range(draw(st.integers(1, 5))):
+        pivot = draw(st.booleans()) and not any(r.form is Form.PIVOT for r in order.ranks(0))
+        before = draw(st.lists(st.integers(1, number), unique=True)) if number else []
+        steps = [Step("g", each) for each in before]
+        chosen = order.check(draw(st.sampled_from([None, steps])), pivot=pivot)
+        order.add(chosen, pivot=pivot)
+    ranks = order.ranks(draw(st.integers(0, 1)))
+    return Row(
+        branches=tuple(
+            BranchRow(form=rank.form, mode=draw(st.sampled_from(Mode)), after=rank.after)
+            for rank in ranks
+        )
+    )
+
+
+def histories(rows_: st.SearchStrategy[Row]) -> st.SearchStrategy[tuple[Row, list[Deed]]]:
+    return rows_.flatmap(
+        lambda row: st.tuples(st.just(row), steps(tuple(b.form for b in row.branches)))
+    )
+
+
+def in_model(row: Row, step: Deed) -> Row:
     match step:
         case Votes(ballots=cast):
             return machine.record_votes(row, cast)
@@ -88,7 +131,7 @@ def in_model(row: Row, step: Step) -> Row:
             return machine.record_results(row, results)
 
 
-def in_sql(gid: str, step: Step) -> Standing:
+def in_sql(gid: str, step: Deed) -> Standing:
     store = rows.store()
     match step:
         case Votes(ballots=cast):
@@ -101,7 +144,7 @@ def in_sql(gid: str, step: Step) -> Standing:
     return standing
 
 
-def assert_same_step(gid: str, before: Row, step: Step) -> Row:
+def assert_same_step(gid: str, before: Row, step: Deed) -> Row:
     """One step in both; returns the model's row after it, unchanged when both refused."""
     try:
         after = in_model(before, step)
@@ -146,18 +189,29 @@ def assert_told_in_order(gid: str) -> None:
     assert kinds.count("transaction.ended") == (stored.ended_at is not None)
 
 
-@settings(
+many = settings(
     max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(history=histories)
-def test_any_history_ends_as_in_the_reference_model(
-    history: tuple[tuple[Form, ...], list[Step]],
+
+
+@many
+@given(history=histories(unordered()))
+def test_any_history_ends_as_in_the_reference_model(history: tuple[Row, list[Deed]]) -> None:
+    assert_same_history(*history, protocol=Protocol.TWO_PHASE)
+
+
+@many
+@given(history=histories(ordered()))
+def test_any_history_of_a_saga_ends_as_in_the_reference_model(
+    history: tuple[Row, list[Deed]],
 ) -> None:
-    forms, taken = history
-    gid = rows.begun(*forms)
-    model = Row(branches=tuple(BranchRow(form=form) for form in forms))
+    assert_same_history(*history, protocol=Protocol.SAGA)
+
+
+def assert_same_history(model: Row, taken: list[Deed], *, protocol: Protocol) -> None:
+    gid = rows.begun_as(model.branches, protocol=protocol)
 
     for step in taken:
         model = assert_same_step(gid, model, step)
@@ -253,3 +307,12 @@ def test_of_many_that_begin_one_transaction_at_once_one_creates_it() -> None:
         assert sorted(answer.created for answer in answers) == [False] * 5 + [True]
         assert {answer.digest for answer in answers} == {"d"}
         assert rows.row(gid).branches.count() == 1
+
+
+def test_a_last_agent_of_a_transaction_without_a_row_may_not_commit() -> None:
+    store = rows.store()
+    ballot = Ballot(seq=1, vote=Vote.YES)
+    statement = store.vote_statement(rows.new_gid(), [ballot], must_decide=True, by=rows.BY)
+    with pytest.raises(StatementRefused) as refused:
+        database.run(store.using, statement)
+    assert refused.value.sqlstate == LAST_AGENT_REFUSED

@@ -15,6 +15,7 @@ from tests.faults.crash_run import EVERY_KILL, CrashRun, Kill, sample
 from tests.stack import wait_until
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"]),

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connections
 
-from coordination import TCC, participant
+from coordination import TCC, Saga, participant
 from coordination.transactions.context import Context
 
 ALIASES = ("default", "bank_a", "bank_b")
@@ -88,4 +88,17 @@ class Hold(TCC):
         execute(self.using, "INSERT INTO ledger VALUES (2, %s)", cents)
 
     def cancel(self, ctx: Context, cents: int) -> None:
+        execute(self.using, "UPDATE ledger SET amount = amount + %s WHERE id = 1", cents)
+
+
+class Pay(Saga):
+    """Takes money out of bank_b for everybody to see, and gives it back."""
+
+    name = "test.b.pay"
+    using = "bank_b"
+
+    def action(self, ctx: Context, cents: int) -> None:
+        execute(self.using, "UPDATE ledger SET amount = amount - %s WHERE id = 1", cents)
+
+    def compensate(self, ctx: Context, cents: int) -> None:
         execute(self.using, "UPDATE ledger SET amount = amount + %s WHERE id = 1", cents)

@@ -56,7 +56,12 @@ class LosingProxy:
             thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.create_connection(self._target) as server:
+        try:
+            behind = socket.create_connection(self._target)
+        except OSError:
+            client.close()  # the server is down, which its clients are to see
+            return
+        with client, behind as server:
             with self._mutex:
                 self._open |= {client, server}
             back = threading.Thread(target=self._copy_back, args=(server, client), daemon=True)

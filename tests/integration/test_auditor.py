@@ -28,7 +28,7 @@ from coordination.transactions.types import (
 )
 from tests.integration import ledger
 from tests.integration.ledger import execute
-from tests.integration.observing import hold, move
+from tests.integration.observing import hold, move, pay
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "bank_a", "bank_b"])
 
@@ -57,11 +57,13 @@ def test_every_ended_transaction_is_counted_once_and_holds() -> None:
     move(500)
     hold()
     hold(spend=-500)
+    pay()
+    pay(spend=-500)
     first, second = audit(), audit()
 
-    assert (first.state, first.checked, first.violations) == ("HOLDS", 4, 0)
+    assert (first.state, first.checked, first.violations) == ("HOLDS", 6, 0)
     assert first.window_start == Transaction.objects.earliest("ended_at").ended_at
-    assert second.checked == 4
+    assert second.checked == 6
     assert second.checked_at > first.checked_at
     assert first.evidence["databases"].keys() == {"bank_a", "bank_b"}
     assert (first.evidence["unaudited"], unaudited()) == (0, 0)
@@ -135,6 +137,10 @@ def _declined() -> str:
     return hold(spend=-500)
 
 
+def _given_back() -> str:
+    return pay(spend=-500)
+
+
 def _voted_down() -> str:
     return move(500)
 
@@ -172,6 +178,14 @@ PLANTED: dict[ViolationKind, tuple[Callable[[], str], Plant]] = {
     ),
     ViolationKind.CANCEL_MISSING: (
         _declined,
+        _in_b_hold("DELETE FROM concord_barrier WHERE op = 'cancel' AND branch_gid = %s"),
+    ),
+    ViolationKind.ACTION_MISSING: (
+        pay,
+        _in_b_hold("DELETE FROM concord_barrier WHERE branch_gid = %s"),
+    ),
+    ViolationKind.COMPENSATION_MISSING: (
+        _given_back,
         _in_b_hold("DELETE FROM concord_barrier WHERE op = 'cancel' AND branch_gid = %s"),
     ),
     ViolationKind.DECIDED_AFTER_COMMIT: (

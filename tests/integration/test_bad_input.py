@@ -16,6 +16,7 @@ from coordination.exceptions import (
     CoordinationError,
     InvalidArgument,
     InvalidName,
+    NotSupportedByStore,
     OutcomeUnknown,
     TransactionAborted,
     UnknownParticipant,
@@ -34,8 +35,8 @@ NOT_A_DURATION: list[Any] = [0, -1, 0.0, math.nan, math.inf, -math.inf, True, No
 NOT_A_DURATION += [timedelta(0), timedelta(seconds=-1)]
 NOT_A_NAME: list[Any] = ["", " ", "a b", "a\nb", "a*", "a{b}", "x" * 201, "é" * 101, None, 7, b"a"]
 NOT_A_KEY: list[Any] = ["", "x" * 201, "a\x00b", "a\ud800b", 7, b"a", ["a"]]
-NOT_JSON: list[Any] = [object(), b"bytes", {1, 2}, timedelta(1), math.nan, math.inf]
-NOT_JSON += [2**53, -(2**53), "a\x00b", "a\ud800b", {"a": [1, {"b": object()}]}, {1: "a"}]
+NOT_JSON: list[Any] = [len, b"bytes", {1, 2}, timedelta(1), math.nan, math.inf]
+NOT_JSON += [2**53, -(2**53), "a\x00b", "a\ud800b", {"a": [1, {"b": len}]}, {1: "a"}]
 
 
 @participant("test.bad.anything", using="bank_a")
@@ -90,6 +91,11 @@ def test_a_key_is_text_of_1_to_200_characters(value: Any) -> None:
     refused("key must be", key=value)
 
 
+def test_a_store_that_cannot_decide_alone_is_refused() -> None:
+    with pytest.raises(NotSupportedByStore, match="Store 'redis' cannot decide alone"):
+        distributed_transaction("bad", register="redis")
+
+
 def test_timeout_is_refused_with_the_words_to_use_instead() -> None:
     refused(r"no timeout=.*deadline=.*wait=", timeout=5)
 
@@ -100,6 +106,10 @@ def test_timeout_is_refused_with_the_words_to_use_instead() -> None:
         ({"protocol": "2cp"}, "Unknown protocol '2cp'. Did you mean '2pc'"),
         ({"protocol": None}, "Unknown protocol None"),
         ({"register": "databse"}, "Unknown register 'databse'. Did you mean 'database'"),
+        ({"register": 7}, "Unknown register 7"),
+        ({"register": "paxos"}, "'ACCEPTORS'] names no stores"),
+        ({"protocol": "paxos"}, "'ACCEPTORS'] names no stores"),
+        ({"protocol": "paxos", "register": "database"}, "a register for each vote"),
         ({"deadlin": 5}, "Unknown option 'deadlin'. Did you mean 'deadline'"),
         ({"retries": 5}, "Unknown option 'retries'"),
         ({"then": print}, "then takes a Celery signature or task, not builtin"),

@@ -54,6 +54,19 @@ def test_a_no_undoes_the_other_branch_and_gives_its_reason() -> None:
     assert ledger.prepared("bank_a") == []
 
 
+def test_a_no_before_the_last_agent_has_run_leaves_its_connection_to_the_vote() -> None:
+    with (
+        pytest.raises(TransactionAborted, match="insufficient funds"),
+        distributed_transaction("move") as tx,
+    ):
+        tx.enlist("test.a.add", cents=-500)
+        tx.enlist("test.home.add", cents=500)
+
+    row = Transaction.objects.get(gid=tx.gid)
+    assert (ledger.amount("bank_a"), ledger.amount("default")) == (100, 100)
+    assert (row.outcome, row.unfinished) == ("aborted", 0)
+
+
 def test_last_agent_decides_in_its_own_commit() -> None:
     with distributed_transaction("move") as tx:
         tx.enlist("test.home.add", cents=10)

@@ -15,8 +15,7 @@ from django.db.models import Max
 
 from coordination import conf, registry
 from coordination.connections.redis import RedisStore
-from coordination.locks.stores.redis import SHARDS, shard_prefix
-from coordination.observing.feed import Feed, epoch_key, stream_key
+from coordination.observing.feed import Feed
 from coordination.observing.fences import Fenced
 from coordination.observing.journal import Journal
 from coordination.observing.loop import Pace, run
@@ -154,9 +153,8 @@ def test_an_observer_killed_between_commit_and_append_loses_nothing(
     mailbox = conf.current().transactions.mailbox
     assert mailbox is not None
     store, node = registry.redis_store(mailbox), conf.current().node
-    store.call("DEL", stream_key(node), epoch_key(node))
-    # What other tests did to locks would be observed as well.
-    store.call("DEL", *(f"{shard_prefix(number)}events" for number in range(SHARDS)))
+    # What other tests did to locks, counters and queues would be observed as well.
+    store.call("FLUSHDB")
     feed = Feed(store, node)
     move()
     drain(an_observer(feed))

@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 from pytest_django import Settings
 
 from coordination.transactions import tasks
-from coordination.transactions.tables import Branch, Transaction
+from coordination.transactions.tables import Transaction
 from tests.databases import ALIASES, _django_db_helper  # noqa: F401
 from tests.integration import broker, ledger
 
@@ -174,55 +174,3 @@ def test_a_signature_made_by_celery_is_taken_as_it_is() -> None:
     assert begin(op_id="1", then=made)["ok"]
     (sent,) = broker.messages("test.then")
     assert (sent.args[1:], sent.kwargs) == ([1], {"a": 2})
-
-
-def remote_vote(gid: str, **facts: Any) -> dict[str, Any]:
-    told: dict[str, Any] = tasks.vote(gid, 1, "vote", facts)
-    return told
-
-
-def test_votes_by_message_are_refused_unless_they_are_enabled() -> None:
-    gid = begin(DEPOSIT, op_id="1")["gid"]
-
-    refused(remote_vote(gid, vote="yes"), "REMOTE_VOTES is off")
-    assert Branch.objects.get(transaction=gid).vote is None
-
-
-def test_votes_by_message_count_when_they_are_enabled(settings: Settings) -> None:
-    enabled = django_settings.COORDINATION["TRANSACTIONS"] | {"REMOTE_VOTES": True}
-    configure(settings, TRANSACTIONS=enabled)
-    gid = begin(DEPOSIT, op_id="1")["gid"]
-
-    told = remote_vote(gid, vote="no", actual="aborted", reason="poor")
-
-    assert told == {"ok": True, "code": "ok", "gid": gid}
-    assert tasks.status(gid)["reason"] == "bank.a.deposit voted no: poor"
-
-
-@pytest.mark.parametrize(
-    ("seq", "kind", "facts"),
-    [
-        (0, "vote", {"vote": "yes"}),
-        (99_999, "vote", {"vote": "yes"}),
-        ("1", "vote", {"vote": "yes"}),
-        (1, "guess", {"vote": "yes"}),
-        (1, "vote", {}),
-        (1, "vote", {"vote": "maybe"}),
-        (1, "vote", {"vote": "yes", "actual": "gone"}),
-        (1, "vote", []),
-        (1, "vote", None),
-        (1, "result", {"actual": "committed"}),
-    ],
-)
-def test_a_message_that_makes_no_sense_changes_nothing(
-    settings: Settings, seq: Any, kind: str, facts: Any
-) -> None:
-    enabled = django_settings.COORDINATION["TRANSACTIONS"] | {"REMOTE_VOTES": True}
-    configure(settings, TRANSACTIONS=enabled)
-    gid = begin(DEPOSIT, op_id="1")["gid"]
-
-    told = tasks.vote(gid, seq, kind, facts)
-
-    assert (told["ok"], told["code"]) == (False, "invalid_argument")
-    branch = Branch.objects.get(transaction=gid)
-    assert (branch.vote, branch.actual) == (None, None)

@@ -277,7 +277,7 @@ def test_a_vote_on_a_branch_that_was_finished_meanwhile_does_not_finish_another(
     runner.decide(gid, Outcome.ABORTED, reason="enough")
     worker.finish(gid, [2])
     refusal = runner.answer(work)  # it found the tombstone
-    runner.cast(gid, refusal)
+    runner.cast(gid, refusal, electorate=None)
 
     assert (row(gid).unfinished, row(gid).ended_at) == (1, None)
     worker.finish(gid, [1])

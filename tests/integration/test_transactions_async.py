@@ -9,7 +9,7 @@ from django.db import connections
 
 from coordination import distributed_transaction, participant
 from coordination.exceptions import InvalidArgument, OutcomeUnknown, TransactionAborted
-from coordination.transactions import api, worker
+from coordination.transactions import threads, worker
 from coordination.transactions.tables import Transaction
 from tests.contract.threads import disconnected
 from tests.databases import ALIASES, _django_db_helper  # noqa: F401
@@ -47,7 +47,7 @@ def _ledgers(transactional_db: None) -> Iterator[None]:
 
 def disconnect_threads() -> None:
     """Close what the threads behind the async twins have open, one task a thread."""
-    pool = api._threads()
+    pool = threads._threads()
     together = threading.Barrier(pool._max_workers)
 
     def close() -> None:
@@ -60,7 +60,7 @@ def disconnect_threads() -> None:
 
 
 async def rows() -> list[Transaction]:
-    return await api.in_thread(lambda: list(Transaction.objects.all()))
+    return await threads.in_thread(lambda: list(Transaction.objects.all()))
 
 
 async def test_leaving_the_block_waits_for_the_decision() -> None:

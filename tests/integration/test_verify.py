@@ -42,7 +42,8 @@ def test_verify_judges_again_what_was_audited() -> None:
     Auditor("default", node=conf.current().node).step()
     assert Verdict.objects.get().state == "HOLDS"
     status, report = verify("--all")
-    locks = report.pop("locks")
+    locks, counters, queues = (report.pop(word) for word in ("locks", "counters", "queues"))
+    assert (counters["changes"], counters["findings"], queues["findings"]) == (0, [], [])
     assert (status, locks["grants"], locks["findings"]) == (0, 0, [])
     assert report == {
         "judged": 2,

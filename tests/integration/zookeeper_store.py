@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from kazoo.client import KazooClient
+from kazoo.exceptions import NoNodeError
 from pytest_django import Settings
 
 from coordination import registry
@@ -95,8 +96,10 @@ def end_session(server: OwnZooKeeper) -> None:
 def claims(server: OwnZooKeeper, root: str, name: str, kind: Kind = Kind.LOCK) -> list[str]:
     """The nodes below a name, seen from outside."""
     with server.client() as client:
-        path = f"{root}/concord/{kind}/{name}"
-        return client.get_children(path) if client.exists(path) else []
+        try:
+            return client.get_children(f"{root}/concord/{kind}/{name}")
+        except NoNodeError:
+            return []
 
 
 def names(server: OwnZooKeeper, root: str) -> list[str]:

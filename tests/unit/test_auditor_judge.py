@@ -65,6 +65,15 @@ TCC_UNDONE = transaction("aborted", UNDONE[0], branch(2, mode="tcc", actual="abo
 CONFIRMED = {"try": "try", "confirm": "confirm"}
 CANCELLED = {"try": "try", "cancel": "cancel"}
 
+STEP = branch(1, mode="saga")
+DONE = {"try": "try"}
+STEPS_COMMITTED = transaction("committed", STEP, branch(2))
+STEPS_UNDONE = transaction(
+    "aborted",
+    branch(1, mode="saga", actual="aborted"),
+    branch(2, mode="saga", actual="aborted", vote=None, reason="never asked for"),
+)
+
 SOUND: dict[str, tuple[EndedTransaction, Proofs]] = {
     "both committed": (COMMITTED, BOTH),
     "one read only": (
@@ -83,6 +92,18 @@ SOUND: dict[str, tuple[EndedTransaction, Proofs]] = {
             branch(2, form="last", finished_at=START - timedelta(microseconds=30)),
         ),
         BOTH,
+    ),
+    "steps done, one of them behind the pivot": (
+        transaction("committed", STEP, branch(2, mode="saga", form="forward", vote=None)),
+        Proofs(barriers={ONE: DONE, TWO: DONE}),
+    ),
+    "a prepared branch behind the pivot": (
+        transaction("committed", STEP, branch(2, form="forward", vote=None)),
+        Proofs(barriers={ONE: DONE}, witnesses={TWO: "W"}),
+    ),
+    "one step compensated, the next never asked": (
+        STEPS_UNDONE,
+        Proofs(barriers={ONE: CANCELLED}),
     ),
     "another branch of the cluster is prepared": (
         COMMITTED,
@@ -132,6 +153,11 @@ PLANTED: dict[ViolationKind, Plant] = {
         Proofs(barriers={TWO: CANCELLED | CONFIRMED}),
     ),
     ViolationKind.CANCEL_MISSING: lambda: (TCC_UNDONE, Proofs(barriers={TWO: {"try": "try"}})),
+    ViolationKind.ACTION_MISSING: lambda: (STEPS_COMMITTED, Proofs(witnesses={TWO: "W"})),
+    ViolationKind.COMPENSATION_MISSING: lambda: (
+        STEPS_UNDONE,
+        Proofs(barriers={ONE: CANCELLED, TWO: DONE}),
+    ),
     ViolationKind.DECIDED_AFTER_COMMIT: lambda: (
         transaction(
             "committed", branch(1), branch(2, finished_at=START - timedelta(microseconds=1))

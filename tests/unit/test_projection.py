@@ -14,6 +14,7 @@ from tests.unit.transaction_histories import (
     History,
     branch,
     histories,
+    step,
     two_branches,
 )
 
@@ -113,7 +114,7 @@ SENTENCES = {
     "bank.deposit on bank_b to vote, retry 2 after: no route": (
         two_branches().voted(1, "yes").delayed(2, "prepare", attempt=3, error="no route")
     ),
-    "the decision to be recorded": two_branches().voted(1, "yes").voted(2, "yes"),
+    "its register to say the outcome": two_branches().voted(1, "yes").voted(2, "yes"),
     "bank.withdraw on bank_a and bank.deposit on bank_b to confirm their commit": (
         two_branches().voted(1, "yes").voted(2, "yes").decided("committed")
     ),
@@ -191,3 +192,37 @@ def test_the_row_names_every_column():
     assert row["state"] == "voting"
     assert row["branches"][0]["participant"] == "bank.withdraw"
     assert "args" not in row["branches"][0]
+
+
+def saga() -> History:
+    return History().begun(step(1), step(2, 1), step(3, 2), protocol="saga")
+
+
+SAGA_SENTENCES = {
+    "bank.s1 on bank_a to vote": saga(),
+    "bank.s2 on bank_a to vote": saga().voted(1, "yes"),
+    "bank.s2 on bank_a to be compensated": (
+        saga().voted(1, "yes").voted(2, "yes").decided("aborted").finished(3, "aborted")
+    ),
+    "bank.s1 on bank_a to be compensated, retry 4 after: timed out": (
+        saga()
+        .voted(1, "yes")
+        .voted(2, "yes")
+        .decided("aborted")
+        .finished(3, "aborted")
+        .finished(2, "aborted")
+        .delayed(1, "finish", attempt=5)
+    ),
+    "bank.s2 on bank_a to be done": (
+        History()
+        .begun(step(1, form="pivot"), step(2, 1, form="forward"), protocol="saga")
+        .voted(1, "yes")
+        .decided("committed")
+        .finished(1, "committed")
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", SAGA_SENTENCES)
+def test_a_saga_waits_for_the_steps_whose_turn_it_is(sentence: str):
+    assert record_of(SAGA_SENTENCES[sentence]).waits_for == sentence

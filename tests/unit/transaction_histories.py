@@ -34,11 +34,11 @@ class History:
         )
         return self
 
-    def begun(self, *branches: dict[str, Any]) -> "History":
+    def begun(self, *branches: dict[str, Any], protocol: str = "2pc") -> "History":
         return self.add(
             "transaction.begun",
             name="transfer",
-            protocol="2pc",
+            protocol=protocol,
             node="bank",
             key=None,
             deadline_at=self.deadline_at.isoformat(),
@@ -82,9 +82,61 @@ def two_branches() -> History:
     )
 
 
+def step(seq: int, *after: int, form: str = "prepare", mode: str = "saga") -> dict[str, Any]:
+    """A step of a saga."""
+    return branch(seq, f"bank.s{seq}", "bank_a", form=form, mode=mode) | {"after": list(after)}
+
+
+def histories() -> st.SearchStrategy[list[Event]]:
+    """Any history the functions can write."""
+    return st.one_of(plain_histories(), saga_histories())
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> list[Event]:
-    """Any history the functions can write: votes, retries, a decision, finishes, an end."""
+def saga_histories(draw: st.DrawFn) -> list[Event]:
+    """Of a saga: two steps at once, one after both, and one more that may be behind it."""
+    pivot = draw(st.booleans())
+    history = History().begun(
+        step(1, mode=draw(st.sampled_from(["saga", "xa"]))),
+        step(2),
+        step(3, 1, 2, form="pivot" if pivot else "prepare"),
+        step(4, 3, form="forward" if pivot else "prepare"),
+        protocol="saga",
+    )
+    voting = [*draw(st.permutations([1, 2])), 3, *([] if pivot else [4])]
+    refused = draw(st.sampled_from([None, *voting]))
+    voted: list[int] = []
+    for seq in voting:
+        if draw(st.booleans()):
+            history.delayed(seq, "prepare", attempt=2)
+        if seq == refused:
+            history.voted(seq, "no", actual="aborted").decided("aborted")
+            break
+        voted.append(seq)
+        history.voted(seq, "yes")
+    if refused is None:
+        return _committed_saga(draw, history, pivot=pivot)
+    for seq in sorted({1, 2, 3, 4} - {refused, *voted}):
+        history.finished(seq, "aborted")
+    for seq in reversed(voted):
+        if draw(st.booleans()):
+            history.delayed(seq, "finish", attempt=2)
+        history.finished(seq, "aborted")
+    return history.ended("aborted").events
+
+
+def _committed_saga(draw: st.DrawFn, history: History, *, pivot: bool) -> list[Event]:
+    history.decided("committed")
+    for seq in (1, 2, 3, 4):
+        if seq == 4 and pivot and draw(st.booleans()):
+            history.delayed(seq, "finish", attempt=2)
+        history.finished(seq, "committed")
+    return history.ended("committed").events
+
+
+@st.composite
+def plain_histories(draw: st.DrawFn) -> list[Event]:
+    """Of a two-phase commit: votes, retries, a decision, finishes, an end."""
     count = draw(st.integers(1, 4))
     forms = ["one_phase" if count == 1 and draw(st.booleans()) else "prepare"] * count
     if count > 1 and draw(st.booleans()):

@@ -1,4 +1,4 @@
-"""Fold events into records and the live feed, and audit transactions and locks."""
+"""Fold events into records and the live feed; audit transactions, locks, counters and queues."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 
 from coordination import conf, registry
 from coordination.connections import database
+from coordination.counters import watching as counters
+from coordination.counters.recording import CounterProjection
 from coordination.locks.auditor import LockAuditor
 from coordination.locks.importing import Importer
 from coordination.locks.looking import Lookout
@@ -26,6 +28,8 @@ from coordination.observing.loop import Pace, run
 from coordination.observing.observer import Observer
 from coordination.observing.projections import Projection
 from coordination.observing.rebuild import rebuild
+from coordination.queues import watching as queues
+from coordination.queues.recording import QueueProjection
 from coordination.transactions.auditor import PERIOD_S, Auditor
 from coordination.transactions.recording import TransactionProjection
 
@@ -35,6 +39,7 @@ OBSERVER_PACE = Pace(busy_s=0.04, idle_s=0.15)
 IMPORTER_PACE = Pace(busy_s=0.01, idle_s=0.15)
 AUDITOR_PACE = Pace(busy_s=0.05, idle_s=PERIOD_S)
 PRUNER_PACE = Pace(busy_s=0.2, idle_s=300.0)
+SAMPLER_PACE = Pace(busy_s=0.5, idle_s=0.5)
 PRUNE_EVERY_S = 600.0
 
 
@@ -66,7 +71,12 @@ def journal() -> Journal:
 
 def projections() -> list[Projection]:
     """Every projection of this project."""
-    return [TransactionProjection(), LockProjection()]
+    return [
+        TransactionProjection(),
+        LockProjection(),
+        CounterProjection(),
+        QueueProjection(),
+    ]
 
 
 def feed() -> Feed | None:
@@ -101,12 +111,17 @@ def make_lock_auditor() -> LockAuditor:
 def observe_all() -> None:
     """Import, observe and audit until nothing is left that can be done now."""
     importer, observer = make_importer(), make_observer()
-    while _drain(importer.step) + _drain(observer.step):
+    counted, queued = counters.make_importer(), queues.make_importer()
+    copies = (importer.step, counted.step, queued.step, observer.step)
+    while sum(map(_drain, copies)):
         pass
+    queues.make_sampler().step()
     auditor = make_auditor()
     while auditor.step():
         pass
     _drain(make_lock_auditor().step)
+    _drain(counters.make_auditor().step)
+    _drain(queues.make_auditor().step)
 
 
 def _drain(step: Callable[[], int]) -> int:
@@ -156,6 +171,13 @@ def _loops(stop: Flag) -> list[Thread]:
         loop("auditor", auditor.step, AUDITOR_PACE, _prune, PRUNE_EVERY_S),
         loop("lock auditor", make_lock_auditor().step, AUDITOR_PACE),
         loop("pruner", Pruner(using).step, PRUNER_PACE),
+        loop("counter importer", counters.make_importer().step, IMPORTER_PACE),
+        loop("counter auditor", counters.make_auditor().step, AUDITOR_PACE),
+        loop("counter pruner", counters.make_pruner().step, PRUNER_PACE),
+        loop("queue importer", queues.make_importer().step, IMPORTER_PACE),
+        loop("queue sampler", queues.make_sampler().step, SAMPLER_PACE),
+        loop("queue auditor", queues.make_auditor().step, AUDITOR_PACE),
+        loop("queue pruner", queues.make_pruner().step, PRUNER_PACE),
     ]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from coordination.locks.continuations.keeper import Keeper
 from coordination.queues.outbox import relaying
-from coordination.transactions import orphans, sweeper
+from coordination.queues.sweeps import carrying
+from coordination.transactions import orphans, retention, sweeper
 
 help = "Guarantee progress of transactions, continuations, outboxes; any number may run."  # noqa: A001
 
@@ -25,6 +26,8 @@ def handle(options: Mapping[str, Any]) -> None:
         sweeper.sweep_once()
         orphans.sweep()
         relaying.relay_all()
+        carrying.carry_all()
+        retention.run_once()
         return
     stop = threading.Event()
 
@@ -35,8 +38,11 @@ def handle(options: Mapping[str, Any]) -> None:
         signal.signal(number, leave)
     keeping = threading.Thread(target=Keeper().run, args=(stop,), name="continuations")
     relays = threading.Thread(target=relaying.run, args=(stop,), name="outboxes")
-    keeping.start()
-    relays.start()
+    sweeps = threading.Thread(target=carrying.run, args=(stop,), name="sweeps of queues")
+    forgets = threading.Thread(target=retention.run, args=(stop,), name="retention")
+    beside = (keeping, relays, sweeps, forgets)
+    for thread in beside:
+        thread.start()
     sweeper.run(stop)
-    keeping.join()
-    relays.join()
+    for thread in beside:
+        thread.join()

@@ -1,4 +1,4 @@
-"""Judge ended transactions and the history of locks again; exit 1 when a rule is broken."""
+"""Judge what ended, and the history of locks, counters and queues, again; exit 1 if it broke."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from coordination import conf
+from coordination.counters.rejudging import rejudge as rejudge_counters
 from coordination.locks import rejudging
+from coordination.queues import rejudging as queue_rejudging
+from coordination.queues.stores import counting
 from coordination.transactions import ended
 from coordination.transactions.examination import Examiner
 from coordination.transactions.judging import EndedTransaction, Finding
@@ -65,6 +68,14 @@ def handle(options: Mapping[str, Any]) -> int:
         locks = rejudging.rejudge(conf.current().transactions.using)
         report["locks"] = locks.as_json()
         broken, unproven = broken or bool(locks.findings), unproven or locks.counts.gaps > 0
+        counters = rejudge_counters(conf.current().transactions.using)
+        report["counters"] = counters.as_json()
+        broken |= bool(counters.findings)
+        unproven |= counters.counts.gaps > 0
+        queues = queue_rejudging.rejudge(conf.current().transactions.using, counting.counters())
+        report["queues"] = queues.as_json()
+        broken |= bool(queues.findings)
+        unproven |= queues.counts.gaps > 0 or bool(queues.uncounted)
     sys.stdout.write(json.dumps(report, indent=2) + "\n" if options["json"] else _text(report))
     if broken:
         return BROKEN
@@ -72,16 +83,19 @@ def handle(options: Mapping[str, Any]) -> int:
 
 
 def _pages(gids: list[str] | None) -> Iterator[list[EndedTransaction]]:
-    using = conf.current().transactions.using
+    settings = conf.current().transactions
+    using, within_ms = settings.using, settings.retention_ms
     if gids is not None:
-        known = ended.named(using, gids)
+        known = ended.named(using, gids, within_ms=within_ms)
         missing = sorted(set(gids) - {transaction.gid for transaction in known})
         if missing:
-            raise CommandError(f"not an ended transaction here: {', '.join(missing)}")
+            raise CommandError(
+                "not an ended transaction here within the retention: " + ", ".join(missing)
+            )
         yield known
         return
     after = ""
-    while page := ended.page(using, after=after, limit=PAGE):
+    while page := ended.page(using, after=after, limit=PAGE, within_ms=within_ms):
         yield page
         after = page[-1].gid
 
@@ -107,4 +121,22 @@ def _text(report: Mapping[str, Any]) -> str:
             f"{locks['grants']} grants of locks judged, {len(locks['findings'])} findings, "
             f"{locks['gaps']} gaps"
         )
+    if (counters := report.get("counters")) is not None:
+        lines += [
+            f"{each['kind']}  {each['key']}  {each['sentence']}" for each in counters["findings"]
+        ]
+        lines.append(
+            f"{counters['changes']} changes of counters judged, {len(counters['findings'])} "
+            f"findings, {counters['gaps']} gaps"
+        )
+    if (queues := report.get("queues")) is not None:
+        lines += [
+            f"{each['kind']}  {each['key']}  {each['sentence']}" for each in queues["findings"]
+        ]
+        lines.append(
+            f"{queues['messages']} messages of {queues['queues']} queues counted, "
+            f"{queues['acked']} acks judged, {len(queues['findings'])} findings, "
+            f"{queues['gaps']} gaps"
+        )
+        lines += [f"cannot count {why}" for why in queues["uncounted"]]
     return "\n".join(lines) + "\n"

@@ -21,7 +21,6 @@ from coordination.connections.database import (
     Statement,
     StatementRefused,
 )
-from coordination.kernel.gids import branch_gid
 from coordination.transactions.branches.answer import Busy, InDoubt, Refusal
 from coordination.transactions.context import Context, VotedNo
 from coordination.transactions.participants import Participant
@@ -55,7 +54,7 @@ class Attempt:
     def __init__(self, work: Work, participant: Participant) -> None:
         self.work = work
         self.participant = participant
-        self.branch_gid = branch_gid(work.gid, work.seq)
+        self.branch_gid = work.branch_gid
         self.context = Context(gid=work.gid, branch=self.branch_gid, remaining_ms=work.remaining_ms)
         self.found: str | None = None
         self.refusal: Refusal | None = None

@@ -46,4 +46,6 @@ def decide(
         attempt.refusal = Refusal(f"COMMIT was answered by {replies[1].status}")
     attempt.leave()
     hit("branch.commit.after")
+    if attempt.kept:
+        attempt.participant.tell_seen(attempt.work.args)
     return standing_of(replies[0].rows) if attempt.kept else None

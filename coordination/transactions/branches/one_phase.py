@@ -7,7 +7,6 @@ so the register refuses to abort it and the sweeper asks here instead.
 from coordination.connections import database
 from coordination.connections.database import Statement
 from coordination.failpoints import hit
-from coordination.kernel.gids import branch_gid
 from coordination.transactions.branches import witness, xa
 from coordination.transactions.branches.answer import Refusal
 from coordination.transactions.branches.body import Attempt
@@ -29,6 +28,7 @@ def prepare(work: Work, participant: Participant) -> Ballot:
         _commit(attempt, COMMIT)
     attempt.leave()
     if attempt.kept:
+        participant.tell_seen(work.args)
         return committed_by_vote(work, signed=bool(attempt.context.signatures))
     if attempt.found is not None:
         return _settled(work, attempt.found, "it was aborted already")
@@ -44,7 +44,7 @@ def settle(work: Work, reason: str) -> Ballot:
 
     Raises Busy while an attempt runs.
     """
-    return _settled(work, witness.bury(work.using, branch_gid(work.gid, work.seq)), reason)
+    return _settled(work, witness.bury(work.using, work.branch_gid), reason)
 
 
 def _commit(attempt: Attempt, commit: Statement) -> None:

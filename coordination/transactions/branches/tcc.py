@@ -1,8 +1,11 @@
 """`tcc`: reserve, then confirm or cancel, each in one local transaction with its barrier row.
 
 The barrier makes each step happen at most once and settles the races of messages: a cancel that
-overtakes its reserve puts the reserve's row there itself, so the late reserve does nothing. Works
-on every database Django knows with `INSERT … ON CONFLICT` (PostgreSQL, SQLite ≥ 3.24).
+overtakes its reserve puts the reserve's row there itself, so the late reserve does nothing.
+
+A participant that works `elsewhere`, in a store that shares no transaction with the barrier, may
+have reserved though its barrier was undone. So it is told of every cancel, and makes its own steps
+safe to repeat and to come late.
 Source: the sub-transaction barrier of dtm (Ye Dongfu, 2021), with the row checked before the body.
 """
 
@@ -10,36 +13,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
-from django.utils import timezone
+from django.db import DatabaseError, InterfaceError, transaction
 
 from coordination.connections import database
 from coordination.failpoints import hit
-from coordination.kernel.gids import branch_gid
-from coordination.transactions.branches.answer import Busy, InDoubt
-from coordination.transactions.branches.body import TIMEOUT_MS_MAX, Unusable, words
+from coordination.transactions.branches import barrier
+from coordination.transactions.branches.answer import Busy, EndedOtherwise, InDoubt
+from coordination.transactions.branches.barrier import CANCEL, CONFIRM, TRY
+from coordination.transactions.branches.body import Unusable, words
 from coordination.transactions.context import Context, VotedNo
 from coordination.transactions.participants import Participant
-from coordination.transactions.types import Actual, Ballot, Outcome, Result, Vote, Work
-
-TRY, CONFIRM, CANCEL = "try", "confirm", "cancel"
-
-FINISH_LOCK_MS = 10_000
-"""How long a confirm or cancel waits for somebody else's row lock before it is tried again."""
-
-TAKE = """
-SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0)), set_config('lock_timeout', %s, true),
-    set_config('statement_timeout', coalesce(%s, current_setting('statement_timeout')), true)"""
-RAISE_BARRIER = """
-INSERT INTO concord_barrier (branch_gid, op, reason, after_commit, at)
-VALUES (%s, %s, %s, NULL, %s) ON CONFLICT (branch_gid, op) DO NOTHING"""
-REASON = "SELECT reason, after_commit FROM concord_barrier WHERE branch_gid = %s AND op = %s"
-RESERVED = """
-SELECT reason, after_commit FROM concord_barrier AS b WHERE branch_gid = %s AND op = 'try'
-AND NOT EXISTS (SELECT 1 FROM concord_barrier AS c
-                WHERE c.branch_gid = b.branch_gid AND c.op = 'cancel')"""
-KEEP_SIGNATURES = """
-UPDATE concord_barrier SET after_commit = %s WHERE branch_gid = %s AND op = 'try'"""
+from coordination.transactions.types import Actual, Ballot, Form, Outcome, Result, Vote, Work
 
 
 def prepare(work: Work, participant: Participant) -> Ballot:
@@ -47,108 +31,159 @@ def prepare(work: Work, participant: Participant) -> Ballot:
 
     Raises Busy when another attempt is at it, InDoubt when the reply to the commit was lost.
     """
-    gid = branch_gid(work.gid, work.seq)
+    gid = work.branch_gid
     if database.in_transaction(work.using):
         reason = f"{work.using} is inside atomic() or has autocommit off"
+        if work.form is Form.PIVOT:
+            raise InDoubt(reason)  # another attempt may have acted, and cannot be seen from here
         return Ballot(seq=work.seq, vote=Vote.NO, reason=reason)
     if work.remaining_ms <= 0:
         reason = "the deadline had passed before it could run"
+        if work.form is Form.PIVOT:
+            return give_up(work, reason, participant)
         return Ballot(seq=work.seq, vote=Vote.NO, reason=reason)
     context = Context(gid=work.gid, branch=gid, remaining_ms=work.remaining_ms)
     try:
-        with transaction.atomic(using=work.using, durable=True):
-            _take(work.using, gid, lock_ms=work.remaining_ms, statement_ms=work.remaining_ms)
-            if not _pass(work.using, gid, TRY, TRY):
-                return _repeated(work, gid)
-            hit("branch.prepare.before")
-            participant.body(context, **work.args)
-            if context.refusal is not None:
-                raise VotedNo(context.refusal)
-            if context.remaining == 0:
-                raise Unusable("its reserve returned after the deadline")
-            _require_kept(work.using, gid, TRY)
-            if context.signatures:
-                _execute(work.using, KEEP_SIGNATURES, json.dumps(context.signatures), gid)
+        if not reserve(work, context, participant, limit_ms=work.remaining_ms):
+            return _repeated(work, gid, participant)
     except Busy:
         raise
     except Exception as error:
-        if _unreachable(work.using, error):
+        if barrier.unreachable(work.using, error):
             raise InDoubt(str(error)) from error
-        return _failed(work, gid, context.refusal or words(error))
+        return _failed(work, gid, context.refusal or words(error), participant)
     hit("branch.prepare.after")
     return Ballot(seq=work.seq, vote=Vote.YES, after_commit=bool(context.signatures))
 
 
-def give_up(work: Work, reason: str) -> Ballot:
+def reserve(
+    work: Work, context: Context, participant: Participant, *, limit_ms: int | None
+) -> bool:
+    """Run the body with its barrier, in `limit_ms` if there is one; False: the barrier stood.
+
+    Raises what the body raises, VotedNo or Unusable when its work may not be kept, Busy when
+    another attempt is at it. Nothing is left then.
+    """
+    gid = context.branch
+    with transaction.atomic(using=work.using, durable=True):
+        lock_ms = barrier.FINISH_LOCK_MS if limit_ms is None else limit_ms
+        barrier.take(work.using, gid, lock_ms=lock_ms, statement_ms=limit_ms)
+        if not barrier.put(work.using, gid, TRY, TRY):
+            return False
+        hit("branch.prepare.before")
+        participant.body(context, **work.args)
+        if context.refusal is not None:
+            raise VotedNo(context.refusal)
+        if context.remaining == 0:
+            raise Unusable("its body returned after the deadline")
+        barrier.require_kept(work.using, gid, TRY)
+        if context.signatures:
+            kept = json.dumps(context.signatures)
+            barrier.execute(work.using, barrier.KEEP_SIGNATURES, kept, gid)
+    return True
+
+
+def reserved(work: Work) -> bool:
+    """Whether its work is there and was not undone."""
+    row = barrier.one(work.using, barrier.RESERVED, work.branch_gid)
+    return row is not None and row[0] == TRY
+
+
+def give_up(work: Work, reason: str, participant: Participant | None) -> Ballot:
     """Vote no and see that it stays so, unless the branch is reserved by now.
 
-    Raises Busy while an attempt runs, InDoubt when nothing could be learned.
+    `participant`: None where this process does not know it. Raises Busy while an attempt runs,
+    InDoubt when nothing could be learned.
     """
-    gid = branch_gid(work.gid, work.seq)
-    return _no(work, reason) if _refuse_late_reserve(work.using, gid) else _repeated(work, gid)
+    gid = work.branch_gid
+    if _refuse_late_reserve(work.using, gid):
+        return _no(work, reason, participant)
+    return _repeated(work, gid, participant)
 
 
 def _refuse_late_reserve(using: str, gid: str) -> bool:
     """Put the cancel's row where a reserve would put its own; False when the reserve was first."""
     try:
         with transaction.atomic(using=using, durable=True):
-            _take(using, gid, lock_ms=FINISH_LOCK_MS)
-            return _pass(using, gid, TRY, CANCEL)
+            barrier.take(using, gid, lock_ms=barrier.FINISH_LOCK_MS)
+            return barrier.put(using, gid, TRY, CANCEL)
     except (DatabaseError, InterfaceError) as error:
-        _unreachable(using, error)
+        barrier.unreachable(using, error)
         raise InDoubt(str(error)) from error
+
+
+Call = Callable[[Callable[..., Any]], Any]
+Step = Callable[[Work, str, Call, Participant], Actual]
 
 
 def finish(work: Work, outcome: Outcome, participant: Participant) -> Result:
     """Confirm or cancel once. Raises Busy or InDoubt when it has to be tried again."""
-    gid = branch_gid(work.gid, work.seq)
+    return end(work, participant, _confirm if outcome is Outcome.COMMITTED else cancel)
+
+
+def end(work: Work, participant: Participant, step: Step) -> Result:
+    """Take a last step in a transaction of its own. Raises as `finish` does."""
+    gid = work.branch_gid
     context = Context(gid=work.gid, branch=gid)
-    step = _confirm if outcome is Outcome.COMMITTED else _cancel
     try:
         with transaction.atomic(using=work.using, durable=True):
-            _take(work.using, gid, lock_ms=FINISH_LOCK_MS)
+            barrier.take(work.using, gid, lock_ms=barrier.FINISH_LOCK_MS)
             actual = step(work, gid, lambda method: method(context, **work.args), participant)
+        if actual is Actual.COMMITTED and participant.ended is not None:
+            hit("branch.ended.before")
+            # Before the end is recorded, so that somebody calls it whoever dies here.
+            participant.ended(context, **work.args)
     except Busy:
         raise
+    except EndedOtherwise as error:
+        return _contradicted(work, gid, error)
     except Exception as error:
-        _unreachable(work.using, error)
+        barrier.unreachable(work.using, error)
         raise InDoubt(f"{type(error).__name__}: {error}") from error
     return Result(seq=work.seq, actual=actual, reason=_finding(actual))
 
 
-def after_commit(using: str, gid: str) -> list[dict[str, Any]]:
-    """The signatures a confirmed branch asked to be sent."""
-    row = _one(using, REASON, gid, TRY)
-    stored = row[1] if row else None
-    return (json.loads(stored) if isinstance(stored, str) else stored) or []
+def _contradicted(work: Work, gid: str, told: EndedOtherwise) -> Result:
+    """What a store says otherwise, unless the barrier of a confirm is durable.
 
-
-Call = Callable[[Callable[..., Any]], Any]
+    Then this process was stopped in the middle of its own for so long that another one has ended
+    the branch, and the store has forgotten it by now.
+    """
+    try:
+        confirmed = barrier.one(work.using, barrier.REASON, gid, CONFIRM) is not None
+    except (DatabaseError, InterfaceError) as error:
+        barrier.unreachable(work.using, error)
+        raise InDoubt(str(error)) from error
+    if confirmed and told.actual is Actual.HEURISTIC_ROLLBACK:
+        return Result(seq=work.seq, actual=Actual.COMMITTED)
+    return Result(seq=work.seq, actual=told.actual, reason=str(told))
 
 
 def _confirm(work: Work, gid: str, call: Call, participant: Participant) -> Actual:
-    row = _one(work.using, RESERVED, gid)
+    row = barrier.one(work.using, barrier.RESERVED, gid)
     if row is None or row[0] != TRY:
         return Actual.HEURISTIC_ROLLBACK
-    if _pass(work.using, gid, CONFIRM, CONFIRM):
+    if barrier.put(work.using, gid, CONFIRM, CONFIRM):
         assert participant.confirm is not None
         call(participant.confirm)
-        _require_kept(work.using, gid, CONFIRM)
+        barrier.require_kept(work.using, gid, CONFIRM)
     return Actual.COMMITTED
 
 
-def _cancel(work: Work, gid: str, call: Call, participant: Participant) -> Actual:
-    if _pass(work.using, gid, TRY, CANCEL):
-        return Actual.ABORTED  # never reserved, and now never will
-    row = _one(work.using, REASON, gid, TRY)
-    if row is not None and row[0] == CANCEL:
+def cancel(work: Work, gid: str, call: Call, participant: Participant) -> Actual:
+    """Undo what was reserved, and refuse a reserve that is late. A step of `end`."""
+    # Never reserved, and now never will.
+    unreserved = barrier.put(work.using, gid, TRY, CANCEL)
+    row = barrier.one(work.using, barrier.REASON, gid, TRY)
+    unreserved = unreserved or (row is not None and row[0] == CANCEL)
+    if unreserved and not participant.elsewhere:
         return Actual.ABORTED
-    if _one(work.using, REASON, gid, CONFIRM) is not None:
+    if barrier.one(work.using, barrier.REASON, gid, CONFIRM) is not None:
         return Actual.HEURISTIC_COMMIT
-    if _pass(work.using, gid, CANCEL, CANCEL):
+    if barrier.put(work.using, gid, CANCEL, CANCEL):
         assert participant.cancel is not None
         call(participant.cancel)
-        _require_kept(work.using, gid, CANCEL)
+        barrier.require_kept(work.using, gid, CANCEL)
     return Actual.ABORTED
 
 
@@ -160,78 +195,29 @@ def _finding(actual: Actual) -> str:
     return ""
 
 
-def _failed(work: Work, gid: str, reason: str) -> Ballot:
+def _failed(work: Work, gid: str, reason: str, participant: Participant) -> Ballot:
     """A no. It ends the branch only if no other attempt reserved, nor this one by itself.
 
     A no without a barrier would let a repeated message reserve for a branch that has ended.
     """
     if _refuse_late_reserve(work.using, gid):
-        return _no(work, reason)
+        return _no(work, reason, participant)
+    if work.form is Form.PIVOT:
+        return _repeated(work, gid, participant)  # by now it has acted, which nothing undoes
     return Ballot(
         seq=work.seq, vote=Vote.NO, reason=f"{reason} (its reserve stood and is cancelled)"
     )
 
 
-def _require_kept(using: str, gid: str, op: str) -> None:
-    """Raise unless the work of a step and its barrier are about to be committed together.
-
-    PostgreSQL answers COMMIT of a failed transaction with ROLLBACK and without an error.
-    """
-    if connections[using].needs_rollback:
-        raise Unusable("its body marked the transaction for rollback")
-    if _one(using, REASON, gid, op) is None:
-        raise Unusable("its body ended the transaction by itself")
-
-
-def _repeated(work: Work, gid: str) -> Ballot:
-    row = _one(work.using, RESERVED, gid)
+def _repeated(work: Work, gid: str, participant: Participant | None) -> Ballot:
+    row = barrier.one(work.using, barrier.RESERVED, gid)
     if row is not None and row[0] == TRY:
         return Ballot(seq=work.seq, vote=Vote.YES, after_commit=bool(row[1]))
-    return _no(work, "it was cancelled already")
+    return _no(work, "it was cancelled already", participant)
 
 
-def _no(work: Work, reason: str) -> Ballot:
-    return Ballot(seq=work.seq, vote=Vote.NO, actual=Actual.ABORTED, reason=reason)
-
-
-def _take(using: str, gid: str, *, lock_ms: int, statement_ms: int | None = None) -> None:
-    """Keep other attempts at the branch out, and bound what it waits for, while this one lasts.
-
-    Raises Busy when another is at it. SQLite lets one writer in at a time anyway.
-    """
-    if connections[using].vendor != "postgresql":
-        return
-    lock = f"{min(lock_ms, TIMEOUT_MS_MAX)}ms"
-    statement = None if statement_ms is None else f"{min(statement_ms, TIMEOUT_MS_MAX)}ms"
-    row = _one(using, TAKE, gid, lock, statement)
-    if row is None or not row[0]:
-        raise Busy(gid)
-
-
-def _pass(using: str, gid: str, op: str, reason: str) -> bool:
-    """Put up a barrier row; False when it stands already."""
-    return _execute(using, RAISE_BARRIER, gid, op, reason, timezone.now()) == 1
-
-
-def _execute(using: str, sql: str, *params: Any) -> int:
-    with connections[using].cursor() as cursor:
-        cursor.execute(sql, params)
-        return int(cursor.rowcount)
-
-
-def _one(using: str, sql: str, *params: Any) -> tuple[Any, ...] | None:
-    with connections[using].cursor() as cursor:
-        cursor.execute(sql, params)
-        row: tuple[Any, ...] | None = cursor.fetchone()
-        return row
-
-
-def _unreachable(using: str, error: Exception) -> bool:
-    """Whether the connection is gone (and is closed then), so that nothing is known of a commit."""
-    if not isinstance(error, DatabaseError | InterfaceError):
-        return False
-    connection = connections[using]
-    if connection.connection is not None and connection.is_usable():
-        return False
-    connection.close()
-    return True
+def _no(work: Work, reason: str, participant: Participant | None) -> Ballot:
+    """A no. It ends the branch, unless a store elsewhere has yet to be told."""
+    elsewhere = participant is None or participant.elsewhere
+    actual = None if elsewhere else Actual.ABORTED
+    return Ballot(seq=work.seq, vote=Vote.NO, actual=actual, reason=reason)

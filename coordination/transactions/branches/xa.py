@@ -17,7 +17,6 @@ from coordination.connections.database import (
     StatementRefused,
 )
 from coordination.failpoints import hit
-from coordination.kernel.gids import branch_gid
 from coordination.transactions.branches import witness
 from coordination.transactions.branches.answer import Busy, InDoubt, Refusal
 from coordination.transactions.branches.body import PREPARED, Attempt
@@ -25,7 +24,7 @@ from coordination.transactions.participants import Participant
 from coordination.transactions.types import Actual, Ballot, Outcome, Result, Vote, Work
 
 PREPARED_TAG = "PREPARE TRANSACTION"
-LITERAL = re.compile(r"cc:[a-z0-9-]{1,64}:[0-9]{1,5}")
+LITERAL = re.compile(r"cc:[a-z0-9-]{1,64}:[0-9]{1,5}(?::[0-9]{1,5}:[0-9]{1,7})?")
 
 
 def prepare(work: Work, participant: Participant) -> Ballot:
@@ -96,7 +95,7 @@ def found(work: Work, kind: str) -> Ballot:
 
 def too_late(work: Work) -> Ballot:
     """The vote after the deadline: what is prepared already still counts."""
-    if witness.is_prepared(work.using, branch_gid(work.gid, work.seq)):
+    if witness.is_prepared(work.using, work.branch_gid):
         return found(work, PREPARED)
     return Ballot(seq=work.seq, vote=Vote.NO, reason="the deadline had passed before it could run")
 
@@ -114,13 +113,13 @@ def finish(work: Work, outcome: Outcome) -> Result:
 def start_finish(work: Work, outcome: Outcome) -> Exchange:
     """Send the end of a prepared branch without waiting for it."""
     verb = "COMMIT" if outcome is Outcome.COMMITTED else "ROLLBACK"
-    prepared = literal(branch_gid(work.gid, work.seq))
+    prepared = literal(work.branch_gid)
     return database.start(work.using, Statement(f"{verb} PREPARED {prepared}"))
 
 
 def finished(work: Work, outcome: Outcome, ending: Exchange) -> Result:
     """Take the answer to `start_finish`. Raises as `finish` does."""
-    gid = branch_gid(work.gid, work.seq)
+    gid = work.branch_gid
     try:
         ending.replies()
     except StatementRefused as error:

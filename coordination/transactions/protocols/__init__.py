@@ -1,1 +1,1 @@
-"""Commit protocols: one pure module each, `decision(snapshot)` and `to_prepare(snapshot)`."""
+"""Commit protocols: one pure module each, with `decision`, `to_prepare` and `to_finish`."""

@@ -4,6 +4,8 @@ Nobody presumes: a missing vote becomes an abort only by asking the register, an
 in meanwhile wins or loses there.
 """
 
+from collections.abc import Sequence
+
 from coordination.transactions.types import BranchState, Form, Outcome, Snapshot, Vote
 
 
@@ -17,9 +19,13 @@ def decision(snapshot: Snapshot) -> tuple[Outcome, str] | None:
         return Outcome.COMMITTED, "every participant voted yes"
     if not snapshot.expired or any(branch.form is Form.ONE_PHASE for branch in missing):
         return None
+    return Outcome.ABORTED, missed(snapshot, missing)
+
+
+def missed(snapshot: Snapshot, missing: Sequence[BranchState]) -> str:
+    """Why a transaction is aborted whose deadline has passed."""
     names = ", ".join(branch.participant for branch in missing)
-    deadline_s = snapshot.deadline_ms / 1000
-    return Outcome.ABORTED, f"deadline {deadline_s:g} s passed before {names} voted"
+    return f"deadline {snapshot.deadline_ms / 1000:g} s passed before {names} voted"
 
 
 def to_prepare(snapshot: Snapshot) -> tuple[BranchState, ...]:
@@ -27,3 +33,8 @@ def to_prepare(snapshot: Snapshot) -> tuple[BranchState, ...]:
     missing = tuple(branch for branch in snapshot.branches if branch.vote is None)
     others = tuple(branch for branch in missing if branch.form is not Form.LAST)
     return others or missing
+
+
+def to_finish(snapshot: Snapshot) -> tuple[BranchState, ...]:
+    """Branches to end now, as decided: all at once."""
+    return tuple(branch for branch in snapshot.branches if not branch.finished)

@@ -11,6 +11,7 @@ from typing import Any
 
 from coordination.connections import database
 from coordination.connections.database import ConnectionLost, Exchange, Statement
+from coordination.kernel.gids import Electorate
 from coordination.transactions.types import (
     Actual,
     Ballot,
@@ -31,16 +32,18 @@ from coordination.transactions.types import (
 LAST_AGENT_REFUSED = "CC001"
 REASON_LENGTH_MAX, ACTOR_LENGTH_MAX = 2_000, 100
 
-BEGIN = "SELECT * FROM concord_begin(%s,%s,%s,%s,%s,%s,%s,%s,%s,%s::jsonb,%s::jsonb,%s)"
+BEGIN = "SELECT * FROM concord_begin(%s,%s,%s,%s,%s,%s,%s,%s,%s,%s::jsonb,%s::jsonb,%s,%s,%s)"
 VOTE = "SELECT * FROM concord_vote(%s,%s::jsonb,%s,%s,%s)"
-DECIDE = "SELECT * FROM concord_decide(%s,%s,%s,%s,%s,%s)"
+DECIDE = "SELECT * FROM concord_decide(%s,%s,%s,%s,%s,%s,%s)"
+PRECOMMIT = "SELECT * FROM concord_precommit(%s,%s::int[],%s)"
 FINISH = "SELECT * FROM concord_finish(%s,%s::jsonb,%s)"
 NOTE = "SELECT concord_note(%s,%s,%s,%s::jsonb,%s,%s,%s)"
 CLAIM = "SELECT * FROM concord_claim(%s,%s::int[])"
 ARGUMENTS = "SELECT seq, args FROM concord_branch WHERE transaction_id = %s AND seq = ANY(%s)"
 STANDING = """
-SELECT outcome, reason, false, mailbox, pending, unfinished, ended_at IS NOT NULL
-FROM concord_transaction WHERE gid = %s"""
+SELECT outcome, reason, false, mailbox, pending, unfinished, ended_at IS NOT NULL, register, period,
+    concord_electorate(t), NULL
+FROM concord_transaction t WHERE gid = %s"""
 LEASE_DUE = """
 WITH due AS (
     SELECT gid FROM concord_transaction WHERE next_at <= clock_timestamp()
@@ -58,11 +61,15 @@ SNAPSHOTS = """
 SELECT t.gid, t.node, t.protocol, t.outcome, t.deadline_at <= clock_timestamp(),
     t.ended_at IS NOT NULL, t.then_signature IS NOT NULL AND t.continued_at IS NULL,
     (extract(epoch FROM t.deadline_at - t.created_at) * 1000)::bigint,
-    (extract(epoch FROM t.deadline_at - clock_timestamp()) * 1000)::bigint,
+    (extract(epoch FROM t.deadline_at - clock_timestamp()) * 1000)::bigint, t.register, t.period,
     b.seq, b.participant, b.node, b."using", b.mode, b.form, b.vote, b.actual,
-    b.after_commit, coalesce(b.next_at <= clock_timestamp(), true)
+    b.after_commit, b.precommitted_at IS NOT NULL, b.after,
+    coalesce(b.next_at <= clock_timestamp(), true)
 FROM concord_transaction t JOIN concord_branch b ON b.transaction_id = t.gid
 WHERE t.gid = ANY(%s) ORDER BY t.gid, b.seq"""
+# What has not ended has a turn: so this reads no more than there is to do.
+UNFINISHED = """
+SELECT gid FROM concord_transaction WHERE next_at IS NOT NULL AND gid > %s ORDER BY gid LIMIT %s"""
 THEN_SIGNATURE = "SELECT then_signature FROM concord_transaction WHERE gid = %s"
 
 
@@ -99,13 +106,14 @@ class DatabaseStore:
                 "mode": branch.mode,
                 "form": branch.form,
                 "args": branch.args,
+                "after": branch.after,
             }
             for branch in new.branches
         ]
         then = json.dumps(new.then_signature) if new.then_signature is not None else None
         identity = (new.gid, new.name, new.protocol, new.node, new.key, new.digest)
         times = (new.deadline_ms, new.patience_ms)
-        rest = (new.mailbox, then, json.dumps(branches), new.by)
+        rest = (new.mailbox, then, json.dumps(branches), new.by, new.register, new.period)
         return Statement(BEGIN, (*identity, *times, *rest))
 
     def vote(
@@ -148,11 +156,27 @@ class DatabaseStore:
         return Statement(VOTE, (gid, json.dumps(cast), must_decide, self.patience_ms, by))
 
     def decide(
-        self, gid: str, outcome: Outcome, *, reason: str, by: str, force: bool = False
+        self,
+        gid: str,
+        outcome: Outcome,
+        *,
+        reason: str,
+        by: str,
+        force: bool = False,
+        held: bool = False,
     ) -> Standing | None:
-        """Ask the register; the answer's outcome is the truth, None in it: not decidable yet."""
+        """Ask the register; the answer's outcome is the truth, None in it: not decidable yet.
+
+        Or not decided here: `due` says what the register elsewhere is to be asked for. With `held`
+        the outcome is what that holds.
+        """
         why, who = _storable(reason), _storable(by)[:ACTOR_LENGTH_MAX]
-        return standing_of(self._ask(DECIDE, gid, outcome, why, force, self.patience_ms, who))
+        asked = (gid, outcome, why, force, self.patience_ms, who, held)
+        return standing_of(self._ask(DECIDE, *asked))
+
+    def precommitted(self, gid: str, seqs: Sequence[int], *, by: str) -> Standing | None:
+        """Record which participants know that every vote is yes."""
+        return standing_of(self._ask(PRECOMMIT, gid, list(seqs), by))
 
     def finish(self, gid: str, results: Sequence[Result], *, by: str) -> Standing | None:
         """Record how branches ended, after the decision."""
@@ -212,6 +236,10 @@ class DatabaseStore:
         """
         return [row[0] for row in self._ask(LEASE_DUE, limit, cap_ms, base_ms)]
 
+    def unfinished(self, *, after: str, limit: int) -> list[str]:
+        """Transactions that have not ended, in gid order, behind `after`."""
+        return [row[0] for row in self._ask(UNFINISHED, after, limit)]
+
     def then_signature(self, gid: str) -> dict[str, Any] | None:
         """The continuation of a transaction, if it has one."""
         rows = self._ask(THEN_SIGNATURE, gid)
@@ -231,7 +259,8 @@ def standing_of(rows: list[tuple[Any, ...]]) -> Standing | None:
     """How a transaction stands, from the rows of a verb's statement."""
     if not rows:
         return None
-    outcome, reason, decided_now, mailbox, pending, unfinished, ended = rows[0]
+    outcome, reason, decided_now, mailbox, pending, unfinished, ended, *where = rows[0]
+    register, period, voters, due = where
     return Standing(
         outcome=Outcome(outcome) if outcome else None,
         reason=reason or "",
@@ -240,7 +269,17 @@ def standing_of(rows: list[tuple[Any, ...]]) -> Standing | None:
         pending=pending,
         unfinished=unfinished,
         ended=ended,
+        register=register,
+        period=period,
+        electorate=_electorate(voters, period),
+        due=Outcome(due) if due else None,
     )
+
+
+def _electorate(branches: int | None, period: int | None) -> Electorate | None:
+    if branches is None or period is None:
+        return None
+    return Electorate(branches=branches, period=period)
 
 
 def _begun(rows: list[tuple[Any, ...]]) -> Begun:
@@ -263,7 +302,8 @@ def _results_json(results: Sequence[Result]) -> str:
 
 
 def _work(gid: str, row: tuple[Any, ...]) -> Work:
-    seq, participant, using, mode, form, args, vote, actual, after, attempt, outcome, left = row
+    seq, participant, using, mode, form, args, vote, actual, signed, *rest = row
+    attempt, outcome, left, voters, period, _ = rest
     return Work(
         gid=gid,
         seq=seq,
@@ -274,10 +314,12 @@ def _work(gid: str, row: tuple[Any, ...]) -> Work:
         args=_json(args),
         remaining_ms=left,
         attempt=attempt,
+        protocol=Protocol(row[-1]),
         outcome=Outcome(outcome) if outcome else None,
         vote=Vote(vote) if vote else None,
         actual=Actual(actual) if actual else None,
-        after_commit=after,
+        after_commit=signed,
+        electorate=_electorate(voters, period),
     )
 
 
@@ -285,8 +327,9 @@ def _snapshots(rows: list[tuple[Any, ...]]) -> list[Snapshot]:
     branches: dict[str, list[BranchState]] = {}
     heads: dict[str, tuple[Any, ...]] = {}
     for row in rows:
-        heads[row[0]] = row[:9]
-        seq, participant, node, using, mode, form, vote, actual, after, due = row[9:]
+        heads[row[0]] = row[:11]
+        seq, participant, node, using, mode, form, vote, actual, signed, *rest = row[11:]
+        precommitted, after, due = rest
         branches.setdefault(row[0], []).append(
             BranchState(
                 seq=seq,
@@ -297,7 +340,9 @@ def _snapshots(rows: list[tuple[Any, ...]]) -> list[Snapshot]:
                 form=Form(form),
                 vote=Vote(vote) if vote else None,
                 actual=Actual(actual) if actual else None,
-                after_commit=after,
+                after_commit=signed,
+                precommitted=precommitted,
+                after=tuple(_json(after)),
                 due=due,
             )
         )
@@ -305,7 +350,8 @@ def _snapshots(rows: list[tuple[Any, ...]]) -> list[Snapshot]:
 
 
 def _snapshot(head: tuple[Any, ...], branches: tuple[BranchState, ...]) -> Snapshot:
-    gid, node, protocol, outcome, expired, ended, continue_due, deadline_ms, left_ms = head
+    gid, node, protocol, outcome, expired, ended, continue_due, *rest = head
+    deadline_ms, left_ms, register, period = rest
     return Snapshot(
         gid=gid,
         node=node,
@@ -316,6 +362,8 @@ def _snapshot(head: tuple[Any, ...], branches: tuple[BranchState, ...]) -> Snaps
         continue_due=continue_due,
         deadline_ms=deadline_ms,
         remaining_ms=left_ms,
+        register=register,
+        period=period,
         branches=branches,
     )
 

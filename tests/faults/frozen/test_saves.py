@@ -35,17 +35,23 @@ DEADLINE_S = 0.4
 
 
 @pytest.fixture(autouse=True)
-def _deadline(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    monkeypatch.setattr(deadlines, "STATEMENT_MS", int(DEADLINE_S * 1000))
+def _stores(settings: Settings) -> None:
     name_stores(settings)
 
 
 @pytest.fixture
-def frozen(on_postgresql: None) -> Iterator[Callable[[], None]]:
+def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A function that shortens the deadline: what a test prepares may take its time."""
+    return lambda: monkeypatch.setattr(deadlines, "STATEMENT_MS", int(DEADLINE_S * 1000))
+
+
+@pytest.fixture
+def frozen(on_postgresql: None, hurry: Callable[[], None]) -> Iterator[Callable[[], None]]:
     """A function that stops the server's process behind our connection; it goes on afterwards."""
     stopped: list[int] = []
 
     def freeze() -> None:
+        hurry()
         with connections["default"].cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
             stopped.append(cursor.fetchone()[0])
@@ -152,8 +158,11 @@ def test_a_save_that_got_no_answer_may_have_been_applied(frozen: Callable[[], No
     assert row.version == 1
 
 
-def test_what_django_itself_sends_is_waited_for_as_ever(on_postgresql: None) -> None:
+def test_what_django_itself_sends_is_waited_for_as_ever(
+    on_postgresql: None, hurry: Callable[[], None]
+) -> None:
     """Only the statements of guarded writes have the deadline."""
+    hurry()
     Account().save(token=5)
     with connections["default"].cursor() as cursor:
         cursor.execute("SELECT pg_sleep(%s)", [DEADLINE_S + 0.2])
@@ -162,7 +171,10 @@ def test_what_django_itself_sends_is_waited_for_as_ever(on_postgresql: None) -> 
 
 @pytest.mark.parametrize("moment", ["read", "write", "verify", "commit"])
 def test_a_frozen_server_is_an_error_within_the_deadline_of_an_attempt(
-    frozen: Callable[[], None], moment: str, monkeypatch: pytest.MonkeyPatch
+    frozen: Callable[[], None],
+    moment: str,
+    monkeypatch: pytest.MonkeyPatch,
+    hurry: Callable[[], None],
 ) -> None:
     begun: list[float] = []
 
@@ -183,6 +195,7 @@ def test_a_frozen_server_is_an_error_within_the_deadline_of_an_attempt(
         monkeypatch.setattr(connection, "_commit", partial(frozen_commit, connection._commit))
 
     def frozen_commit(commit: Callable[[], None]) -> None:
+        hurry()
         pid = connections["default"].connection.info.backend_pid
         os.kill(pid, signal.SIGSTOP)
         begun.append(time.monotonic())
@@ -200,7 +213,11 @@ def test_a_frozen_server_is_an_error_within_the_deadline_of_an_attempt(
     assert (told.value.applied is None) == (moment == "commit")
 
 
-def test_what_runs_after_the_commit_of_an_attempt_takes_its_time(on_postgresql: None) -> None:
+def test_what_runs_after_the_commit_of_an_attempt_takes_its_time(
+    on_postgresql: None, hurry: Callable[[], None]
+) -> None:
+    hurry()
+
     def slowly() -> None:
         with connections["default"].cursor() as cursor:
             cursor.execute("SELECT pg_sleep(%s)", [DEADLINE_S + 0.2])

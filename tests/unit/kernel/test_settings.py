@@ -124,7 +124,23 @@ def test_the_settings_cannot_be_changed_afterwards() -> None:
         settings.stores["new"] = settings.stores["redis"]  # type: ignore[index]
 
 
+def test_a_transaction_is_remembered_for_a_week_or_as_long_as_is_said() -> None:
+    raw = _changed(lambda raw: raw["TRANSACTIONS"].update(RETENTION=timedelta(days=2)))
+
+    assert parse_settings(WHOLE).transactions.retention_ms == 7 * 86_400_000
+    assert parse_settings(raw).transactions.retention_ms == 2 * 86_400_000
+
+
 FAULTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
+    (
+        lambda raw: raw["TRANSACTIONS"].update(RETENTION=3_600),
+        "['RETENTION'] (3600 s) is less than COORDINATION['OP_ID_TTL'] (86400 s)",
+    ),
+    (
+        lambda raw: raw.update(ENVELOPE_TTL=700_000),
+        "['RETENTION'] (604800 s) is less than COORDINATION['ENVELOPE_TTL'] (700000 s)",
+    ),
+    (lambda raw: raw["TRANSACTIONS"].update(RETENTION=None), "['RETENTION'] must be"),
     (lambda raw: raw.update(NODES="x"), "COORDINATION: Unknown key 'NODES'. Did you mean 'NODE'?"),
     (lambda raw: raw.update(NODE="Orders"), "COORDINATION['NODE']: a node is 1 to 16"),
     (lambda raw: raw.update(NODE="a" * 17), "COORDINATION['NODE']: a node is 1 to 16"),
@@ -189,12 +205,20 @@ FAULTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
         "COORDINATION['TRANSACTIONS']['REGISTER']: Unknown register",
     ),
     (
+        lambda raw: raw["TRANSACTIONS"].update(REGISTER="redis"),
+        "['REGISTER']: store 'redis' is redis, which cannot decide alone",
+    ),
+    (
+        lambda raw: raw["TRANSACTIONS"].update(REGISTER="paxos"),
+        "['REGISTER'] is 'paxos', but CONSENSUS names no ACCEPTORS",
+    ),
+    (
         lambda raw: raw["TRANSACTIONS"].update(MAILBOX="database"),
         "['MAILBOX']: Unknown Redis store 'database'",
     ),
     (
-        lambda raw: raw["TRANSACTIONS"].update(REMOTE_VOTES=1),
-        "['REMOTE_VOTES'] must be True or False",
+        lambda raw: raw.update(PEERS={"shop": {"2026": "short"}}),
+        "['PEERS']['shop']['2026'] must be a secret of at least 32 characters",
     ),
     (
         lambda raw: raw["TRANSACTIONS"].update(PATIENCE=0),

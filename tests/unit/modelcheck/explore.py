@@ -55,7 +55,8 @@ class Search:
     def __init__(self, rules: Rules, bounds: Bounds) -> None:
         self.rules, self.bounds = rules, bounds
         rules.gives_up = bounds.gives_up
-        self.numbers = Numbering()
+        rules.ordered = bool(bounds.after)
+        self.numbers = Numbering(ordered=rules.ordered)
         self.parents: dict[Packed, Packed | None] = {}
         self.moves = 0
         self._steps: dict[tuple[int, str], tuple[int, ...]] = {}

@@ -96,7 +96,8 @@ def _places(branch: Branch) -> Iterator[int]:
 
 def _deliveries(rules: Rules, branch: Branch, outcome: str) -> Iterator[Step]:
     for message in branch.sent:
-        handler = claimed(branch, outcome, message)
+        overtaken = rules.ends_overtaken and bool(outcome) and message == PREPARE
+        handler = claimed(branch, outcome, FINISH if overtaken else message)
         if handler is not None:
             words = {PREPARE: "prepare", FINISH: "finish"}.get(message, f"finish {message}")
             yield f"{words} delivered, {_words(handler)}", begun(branch, handler)
@@ -110,6 +111,8 @@ def claimed(branch: Branch, outcome: str, message: str) -> Handler | None:
         return Handler(At.ENDING, Outcome.COMMITTED if message == "C" else Outcome.ABORTED)
     if branch.actual:
         return None
+    if outcome and branch.after is not None and message == PREPARE:
+        return None  # a step is ended in its turn
     if outcome:
         return Handler(At.ENDING, outcome)
     return Handler(At.CLAIMED) if message == PREPARE and not branch.vote else None
@@ -206,7 +209,7 @@ def _follow(
 ) -> State:
     """What whoever cast `ballots` goes on with: tells, then ends what it is at."""
     after = _told(rules, before, after)
-    if after.outcome:
+    if after.outcome and not rules.ordered:
         for index, kind in ballots:
             if BALLOTS[kind][1] is None:
                 after = _start(after, index, Handler(At.ENDING, after.outcome))

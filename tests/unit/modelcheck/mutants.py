@@ -101,8 +101,8 @@ class BodyRunsAgain(Mutant):
 
     breaks = "its work was applied"
 
-    def prepare(self, local: Local, body: Vote) -> tuple[Local, Vote]:
-        return super().prepare(Local.IDLE if local is Local.COMMITTED else local, body)
+    def prepare(self, local: Local, body: Vote, kind: Kind) -> tuple[Local, Vote]:
+        return super().prepare(Local.IDLE if local is Local.COMMITTED else local, body, kind)
 
 
 class EndingForgotten(Mutant):

@@ -8,9 +8,13 @@ Head = tuple[str, str, tuple[str, ...], str, Caller | None]
 
 
 class Numbering:
-    """Numbers given in the order of first appearance, and back."""
+    """Numbers given in the order of first appearance, and back.
 
-    def __init__(self) -> None:
+    `ordered`: branches have places in an order, so that equal ones cannot be exchanged.
+    """
+
+    def __init__(self, *, ordered: bool = False) -> None:
+        self._ordered = ordered
         self.branches: list[Branch] = []
         self.heads: list[Head] = []
         self._branch_numbers: dict[Branch, int] = {}
@@ -38,7 +42,7 @@ class Numbering:
 
     def sorted(self, head: int, branches: list[int]) -> Packed:
         """As `packed`. The caller goes through its branches in their order, which is then kept."""
-        if self.heads[head][4] is None:
+        if self.heads[head][4] is None and not self._ordered:
             branches.sort(key=self._ranks.__getitem__)
         return (head, *branches)
 

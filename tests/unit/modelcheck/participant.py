@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from coordination.transactions.machine import Local
-from coordination.transactions.types import Actual, Outcome, Vote
+from coordination.transactions.types import Actual, Mode, Outcome, Vote
 from tests.unit.modelcheck.rules import Rules
 from tests.unit.modelcheck.world import At, Branch, Handler, Kind
 
@@ -30,7 +30,14 @@ def ballot(kind: str) -> Handler:
 
 def answers(rules: Rules, branch: Branch) -> Iterator[Answer]:
     """A claimed branch that prepares or commits alone is answered, for whatever reason."""
-    by_kind = {Kind.XA: _xa, Kind.TCC: _tcc, Kind.ONE_PHASE: _one_phase}
+    by_kind = {
+        Kind.XA: _xa,
+        Kind.TCC: _tcc,
+        Kind.SAGA: _tcc,
+        Kind.PIVOT: _pivot,
+        Kind.FORWARD: _tcc,
+        Kind.ONE_PHASE: _one_phase,
+    }
     yield from by_kind[branch.kind](rules, branch)
 
 
@@ -58,6 +65,13 @@ def _tcc(rules: Rules, branch: Branch) -> Iterator[Answer]:
     yield from _given_up(rules, branch)
     if not rules.knows_participant:
         yield Answer("does not know the participant", branch, ballot("no, aborted"))
+
+
+def _pivot(rules: Rules, branch: Branch) -> Iterator[Answer]:
+    """As `_tcc`, but for a no that may only be said once nothing can have been done."""
+    for answer in _tcc(rules, branch):
+        late = answer.words == "is late" and rules.looks_before_no
+        yield answer._replace(then=Handler(At.REFUSED)) if late else answer
 
 
 def _one_phase(rules: Rules, branch: Branch) -> Iterator[Answer]:
@@ -96,9 +110,9 @@ def last_answers(rules: Rules, branch: Branch) -> Iterator[tuple[str, Branch, st
 
 def burials(rules: Rules, branch: Branch) -> Answer:
     """A refused body puts its tombstone, or finds what another attempt has left."""
-    if branch.local is Local.PREPARED:
+    if branch.local in (Local.PREPARED, Local.DONE):
         return Answer("finds it reserved", branch, ballot("yes"))
-    after, actual = rules.finish(branch.local, Outcome.ABORTED)
+    after, actual = rules.finish(branch.local, Outcome.ABORTED, branch.kind)
     if actual is Actual.HEURISTIC_COMMIT:
         return Answer("finds its witness", branch, ballot("yes"))
     return Answer("tombstone", branch._replace(local=after, buried=True), ballot("no, aborted"))
@@ -116,7 +130,7 @@ def _given_up(rules: Rules, branch: Branch) -> Iterator[Answer]:
 
 def endings(rules: Rules, branch: Branch, outcome: Outcome, *, orphan: bool) -> Answer:
     """The first step of finishing: all of it, or an xa rollback whose tombstone is to come."""
-    two_steps = branch.kind is not Kind.TCC and branch.local is Local.PREPARED
+    two_steps = branch.kind.mode is Mode.XA and branch.local is Local.PREPARED
     if outcome is Outcome.ABORTED and two_steps:
         then = At.ORPHAN_ROLLED_BACK if orphan else At.ROLLED_BACK
         return Answer("rolled back", branch._replace(local=Local.IDLE), Handler(then))
@@ -137,26 +151,43 @@ def _ended(actual: Actual) -> Handler:
 
 
 def _finished(rules: Rules, branch: Branch, outcome: Outcome) -> tuple[Branch, Actual]:
-    local, actual = rules.finish(branch.local, outcome)
+    local, actual = rules.finish(branch.local, outcome, branch.kind)
     if local is Local.COMMITTED and branch.local is not Local.COMMITTED:
         return _applied(branch), actual
+    if local is Local.DONE and branch.local is not Local.DONE:
+        return _acted(branch), actual
     buried = branch.buried or local is Local.TOMBSTONE
-    if local is Local.TOMBSTONE and not rules.buries:
+    empty = branch.local is Local.IDLE
+    if branch.local is Local.DONE and local is Local.TOMBSTONE:
+        branch = branch._replace(applied=0, undone=True)
+    if local is Local.TOMBSTONE and not (rules.buries and (rules.buries_empty or not empty)):
         local = Local.IDLE
     return branch._replace(local=local, buried=buried), actual
 
 
 def _body(rules: Rules, branch: Branch, body: Vote) -> tuple[Branch, Vote]:
-    local, vote = rules.prepare(branch.local, body)
+    local, vote = rules.prepare(branch.local, body, branch.kind)
+    if local is Local.DONE and branch.local is not Local.DONE:
+        return _acted(branch), vote
     ran = branch.local is Local.IDLE or local is not branch.local
     fault = BODY_AFTER_TOMBSTONE if ran and branch.buried else branch.fault
     return branch._replace(local=local, fault=fault), vote
 
 
+def _acted(branch: Branch) -> Branch:
+    """The action of a step is done, for everybody to see."""
+    fault = branch.fault
+    if branch.buried:
+        fault = BODY_AFTER_TOMBSTONE
+    elif branch.applied:
+        fault = APPLIED_TWICE
+    return branch._replace(local=Local.DONE, applied=branch.applied + 1, fault=fault)
+
+
 def _committed(rules: Rules, branch: Branch) -> Branch:
     if branch.local is Local.COMMITTED:
         return branch
-    local, _ = rules.finish(branch.local, Outcome.COMMITTED)
+    local, _ = rules.finish(branch.local, Outcome.COMMITTED, branch.kind)
     assert local is Local.COMMITTED
     return _applied(branch)
 

@@ -10,6 +10,7 @@ from coordination.transactions.types import (
     Actual,
     Ballot,
     BranchState,
+    Mode,
     Outcome,
     Phase,
     Protocol,
@@ -51,12 +52,20 @@ class Rules:
     """Tcc: a branch the caller has not run is no ended branch; the finish phase buries it."""
     sends_last_early = False
     gives_up = True
+    buries_empty = True
+    """A compensation of what never was leaves a tombstone too."""
+    ends_overtaken = False
+    """Of a saga: a message to act ends the step that the decision has overtaken."""
+    ordered = False
+    """Whether it is a saga that is explored."""
     frozen = True
     """After the decision nothing couples branches, so they may be explored one by one."""
 
     def __init__(self) -> None:
         self.prepared: set[tuple[Local, Vote]] = set()
         self.finished: set[tuple[Local, Outcome]] = set()
+        self.steps_prepared: set[tuple[Local, Vote]] = set()
+        self.steps_finished: set[tuple[Kind, Local, Outcome]] = set()
         self.effects: set[str] = set()
         self._demands: dict[object, tuple[list[str], set[str]]] = {}
         self._effects: dict[object, tuple[engine.Effect, ...]] = {}
@@ -64,13 +73,16 @@ class Rules:
         self._results: dict[object, Row] = {}
         self._decisions: dict[object, Row] = {}
 
-    def prepare(self, local: Local, body: Vote) -> tuple[Local, Vote]:
-        self.prepared.add((local, body))
-        return machine.prepare(local, body)
+    def prepare(self, local: Local, body: Vote, kind: Kind) -> tuple[Local, Vote]:
+        (self.steps_prepared if kind.mode is Mode.SAGA else self.prepared).add((local, body))
+        return machine.prepare(local, body, mode=kind.mode)
 
-    def finish(self, local: Local, outcome: Outcome) -> tuple[Local, Actual]:
-        self.finished.add((local, outcome))
-        return machine.finish(local, outcome)
+    def finish(self, local: Local, outcome: Outcome, kind: Kind) -> tuple[Local, Actual]:
+        if kind.mode is Mode.SAGA:
+            self.steps_finished.add((kind, local, outcome))
+        else:
+            self.finished.add((local, outcome))
+        return machine.finish(local, outcome, mode=kind.mode, form=kind.form)
 
     def record_votes(self, row: Row, ballots: tuple[Ballot, ...]) -> Row:
         return machine.record_votes(row, ballots)
@@ -146,7 +158,7 @@ class Rules:
 
 def _name(effect: engine.Effect, state: State) -> str:
     if isinstance(effect, engine.Decide):
-        missing = any(branch.vote == "" for branch in state.branches)
+        missing = any(b.vote == "" for b in state.branches if b.kind is not Kind.FORWARD)
         return f"decide {effect.outcome}, votes {'missing' if missing else 'complete'}"
     if isinstance(effect, engine.Send):
         return f"send {effect.phase} to {state.branches[effect.seq - 1].kind}"
@@ -163,6 +175,8 @@ def row_of(state: State) -> Row:
     branches = tuple(
         BranchRow(
             form=branch.kind.form,
+            mode=branch.kind.mode,
+            after=branch.after or (),
             vote=Vote(branch.vote) if branch.vote else None,
             actual=Actual(branch.actual) if branch.actual else None,
         )
@@ -184,13 +198,14 @@ def snapshot_of(state: State, *, expired: bool, due: bool = True) -> Snapshot:
             form=branch.form,
             vote=branch.vote,
             actual=branch.actual,
+            after=branch.after,
             due=due,
         )
         for index, branch in enumerate(row.branches)
     )
     return Snapshot(
         gid="g",
-        protocol=Protocol.TWO_PHASE,
+        protocol=Protocol.TWO_PHASE if state.branches[0].after is None else Protocol.SAGA,
         outcome=row.outcome,
         expired=expired,
         ended=row.ended and state.then != "due",

@@ -25,13 +25,19 @@ class Kind(StrEnum):
     TCC = "tcc"
     LAST = "last"
     ONE_PHASE = "one_phase"
+    SAGA = "saga"
+    PIVOT = "pivot"
+    FORWARD = "forward"
 
     @property
     def form(self) -> Form:
-        return Form(self.value) if self in (Kind.LAST, Kind.ONE_PHASE) else Form.PREPARE
+        alone = (Kind.LAST, Kind.ONE_PHASE, Kind.PIVOT, Kind.FORWARD)
+        return Form(self.value) if self in alone else Form.PREPARE
 
     @property
     def mode(self) -> Mode:
+        if self in (Kind.SAGA, Kind.PIVOT, Kind.FORWARD):
+            return Mode.SAGA
         return Mode.TCC if self is Kind.TCC else Mode.XA
 
 
@@ -64,6 +70,8 @@ class Branch(NamedTuple):
     """One branch: its row, its own database, its messages and handlers, and two ghosts."""
 
     kind: Kind
+    after: tuple[int, ...] | None = None
+    """What it comes after, by seq. None: there is no order, this is no saga."""
     vote: Vote | str = ""
     actual: Actual | str = ""
     local: Local = Local.IDLE
@@ -73,6 +81,8 @@ class Branch(NamedTuple):
     """Ghost: a tombstone was to be put."""
     applied: int = 0
     """Ghost: how often the work became visible."""
+    undone: bool = False
+    """Ghost: it was compensated."""
     fault: str = ""
     """Ghost: a promise that a single move broke."""
 
@@ -106,12 +116,18 @@ class Bounds:
     then: bool = False
     gives_up: bool = True
     """Whether attempts at a body may run out."""
+    after: tuple[tuple[int, ...], ...] = ()
+    """Of a saga: what each branch comes after, by seq."""
 
     def __str__(self) -> str:
         extra = [word for word in ("inline", "then") if getattr(self, word)]
         if not self.gives_up:
             extra.append("never given up")
-        return " ".join([*self.kinds, *extra, f"({self.handlers} handlers a branch)"])
+        names: list[str] = list(self.kinds)
+        if self.after:
+            pairs = zip(self.kinds, self.after, strict=True)
+            names = ["saga of", *(f"{kind}{list(after)}" for kind, after in pairs)]
+        return " ".join([*names, *extra, f"({self.handlers} handlers a branch)"])
 
 
 def start_of(bounds: Bounds) -> State:
@@ -122,7 +138,10 @@ def start_of(bounds: Bounds) -> State:
         wishes=(Outcome.ABORTED,),
         then="due" if bounds.then else "",
         caller=Caller(0) if bounds.inline else None,
-        branches=tuple(Branch(kind) for kind in bounds.kinds),
+        branches=tuple(
+            Branch(kind, bounds.after[index] if bounds.after else None)
+            for index, kind in enumerate(bounds.kinds)
+        ),
     )
 
 

@@ -1,0 +1,1 @@
+"""Distributed transactions: applied in every database, or in none."""

@@ -1,0 +1,1 @@
+"""Models of the protocols whose outcome is in registers: every state is looked at."""

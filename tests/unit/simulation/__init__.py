@@ -1,0 +1,1 @@
+"""The simulator: its promises, and what it finds."""

@@ -23,15 +23,18 @@ up: $(VENV)/.runtime servers ## Run everything here: servers, web, workers, demo
 test: ## Run every check and test against real servers, installing them on Debian
 	@.ci/packages $(DEBIAN_PACKAGES)
 	@$(MAKE) --no-print-directory setup servers static-checks
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/pytest -m alone
 
-check: setup static-checks ## Lint, types, import rules and the tests without servers
-	$(BIN)/pytest $(PURE_TESTS)
+check: setup static-checks ## Lint, types, import rules and the quick tests without servers
+	$(BIN)/pytest -n 2 -m "not slow" $(PURE_TESTS)
 
-bench: setup servers $(VENV)/.bench ## Measure side by side (ONLY=locks)
+bench: setup servers $(VENV)/.bench ## Measure side by side (ONLY=locks,queues)
 	@exec $(PYTHON) -m bench $(ONLY)
 
-soak: setup servers ## Run the fault tests for a long time (MINUTES=60)
+soak: setup servers ## Run simulations and fault tests for a long time (MINUTES=60)
+	SIMULATE_SCHEDULES=$$(( $(MINUTES) * 100000 )) SIMULATE_SEED=$$(date +%s) \
+		$(BIN)/pytest tests/unit/simulation/test_promises.py --timeout 0 -s
 	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest tests/faults --timeout 0
 
 services: $(VENV)/.runtime servers ## Start the servers in the background; prints shell exports

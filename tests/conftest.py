@@ -9,20 +9,37 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.db import connections
 
 from config.servers import ServerError, Servers, binaries
 from coordination import conf, registry
+from coordination.transactions import breakers
 from tests.servers import servers as run_servers
 
 #: Settings alias → the variable that names its database.
 DATABASE_VARIABLES = {"default": "DATABASE_URL", "bank_a": "BANK_A_URL", "bank_b": "BANK_B_URL"}
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests begin first: a run that is divided ends when the last of them does."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def nothing_left_open() -> Iterator[None]:
     """What a module's tests leave open is told at its end, not in some innocent test after it."""
     yield
+    # A server that they killed has taken the connection along.
+    connections.close_all()
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_unavailable() -> None:
+    """What one test could not reach, the next one may."""
+    breakers.clear()
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,14 @@ COORDINATOR = (
     *("concord_branch", "concord_transaction", "concord_event"),
     *("concord_continuation", "concord_lock_record", "concord_lock_grant"),
     "concord_lock_refusal",
+    "concord_queue_sweep",
     *("concord_queue_message", "concord_queue_tally", "concord_queue_answer"),
     *("concord_queue_dedup", "concord_queue_waiter", "concord_queue"),
+    *("concord_register", "concord_acceptor_cell", "concord_consensus_seat"),
     *("concord_lock_claim", "concord_lock_answer", "concord_lock", "concord_lock_floor"),
 )
+#: A user whom one test leaves is one whom the next cannot make.
+PEOPLE = ("django_admin_log", "auth_user_groups", "auth_user_user_permissions", "auth_user")
 PARTICIPANT = ("concord_witness", "concord_barrier", "concord_outbox")
 PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
 
@@ -38,5 +42,5 @@ def empty(using: str) -> None:
         cursor.execute(PREPARED)
         for (gid,) in cursor.fetchall():
             cursor.execute(f"ROLLBACK PREPARED '{gid}'")
-        for table in (*(COORDINATOR if using == "default" else ()), *PARTICIPANT):
+        for table in (*(COORDINATOR + PEOPLE if using == "default" else ()), *PARTICIPANT):
             cursor.execute(f"DELETE FROM {table}")

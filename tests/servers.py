@@ -2,8 +2,12 @@
 
 ``pytest tests/unit tests/architecture`` needs none and starts none. RabbitMQ and ZooKeeper
 wait for the first test that asks for ``rabbitmq_url`` or ``zookeeper_hosts``.
+
+``pytest -n auto`` divides the files among processes, and each has servers of its own: a test
+may stop, freeze or kill them. Where the environment names a server there is one process.
 """
 
+import argparse
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -11,7 +15,11 @@ from pathlib import Path
 import pytest
 
 from config.servers import Servers
+from config.servers.kinds import VARIABLES
 
+#: Tests wait for servers more than they compute.
+_PROCESSES = 3
+_WORKER = "PYTEST_XDIST_WORKER"
 _PURE = ("tests/unit", "tests/architecture")
 
 servers = Servers("postgresql", "redis")
@@ -40,9 +48,25 @@ def pytest_unconfigure() -> None:
     servers.close()
 
 
+# pytest-xdist has an answer of its own: the number of cores.
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For ``-n auto``: 0 keeps all tests in this process."""
+    shared = any(variable in os.environ for variable in VARIABLES.values())
+    return 0 if shared else _PROCESSES
+
+
+def _divides(options: argparse.Namespace) -> bool:
+    """Whether this process only hands tests to others."""
+    if _WORKER in os.environ:
+        return False
+    wanted = options.numprocesses
+    return bool(pytest_xdist_auto_num_workers() if wanted == "auto" else wanted)
+
+
 def _need_servers(config: pytest.Config) -> bool:
     options = config.known_args_namespace
-    if options.help or options.version or options.collectonly:
+    if options.help or options.version or options.collectonly or _divides(options):
         return False
     root = config.rootpath
     chosen = [
